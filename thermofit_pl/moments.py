@@ -1,0 +1,301 @@
+"""Six numbers an instrument, from which the line, its uncertainty, the loss and every step of SGD follow.
+
+They are the count, the two means, the centred sum of squares of the indication, the least-squares slope, and the sum of squared errors that
+this slope leaves. Kept in this form, rather than as sums of squares and products, they merge by adding terms that are all positive (the update
+of a QR factorisation, written out for a line: Gentleman 1974, AS 75; Chan, Golub, LeVeque 1983 for the means). Nothing cancels, so the errors
+of a thermometer that is good to 0.1 mK over 100 °C keep ten digits and more, in any order and in batches of any size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+# Readings that are summed at once on a CPU: two float64 columns of this length stay in a core's second-level cache.
+CHUNK = 1 << 15
+
+
+class Readings(NamedTuple):
+    """Some readings, with the indication normalised: a mini-batch.
+
+    Attributes:
+        indication: Normalised indications, shape ``(N,)``.
+        reference: References, shape ``(N,)`` [°C].
+        instrument: Index of each reading's instrument, shape ``(N,)``, or None where there is one instrument.
+        weight: Number of processes over the number of readings in the whole batch, or None for one process: what makes the mean of the
+            processes' gradients that of the batch, however unevenly it is split.
+    """
+
+    indication: Tensor
+    reference: Tensor
+    instrument: Tensor | None = None
+    weight: float | None = None
+
+    def mse(self, w: Tensor, b: Tensor) -> Tensor:
+        """Returns the mean squared error [°C²] of the line, shape ``()``.
+
+        Args:
+            w: Slope, shape ``(instruments,)`` [°C per normalised unit].
+            b: Intercept, shape ``(instruments,)`` [°C].
+        """
+        if self.instrument is not None:
+            w, b = w[self.instrument], b[self.instrument]
+        squared = (w * self.indication + b - self.reference).square()
+        return squared.mean() if self.weight is None else squared.sum() * self.weight
+
+
+class Moments(Metric):
+    """The six numbers of each instrument's readings.
+
+    Update it with batches of any size in any order; merge it with ``merge_state``, or over processes with ``synced``.
+
+    Args:
+        instruments: Number of instruments.
+
+    Attributes:
+        moments: Shape ``(instruments, 6)``, float64: count, mean indication, mean reference [°C], centred sum of squares of the indication,
+            least-squares slope (0 where the indications are equal), sum of squared errors about the least-squares line [°C²].
+        lowest: Smallest indication, shape ``(instruments,)``; inf without readings.
+        highest: Largest indication, shape ``(instruments,)``; -inf without readings.
+
+    Example:
+        >>> moments = Moments()
+        >>> moments.update(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 5.0]))
+        >>> w, b, mse = moments.compute()
+        >>> w.item(), b.item(), mse.item()
+        (2.0, 1.0, 0.0)
+    """
+
+    full_state_update = False
+    higher_is_better = None
+    is_differentiable = True
+    moments: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    def __init__(self, instruments: int = 1, **kwargs: Any) -> None:  # kwargs are torchmetrics' own, such as process_group
+        super().__init__(**kwargs)
+        infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
+        self.add_state("moments", torch.zeros(instruments, 6, dtype=torch.float64), dist_reduce_fx=merge_all)
+        self.add_state("lowest", infinite, dist_reduce_fx="min")
+        self.add_state("highest", -infinite, dist_reduce_fx="max")
+
+    def update(self, indication: Tensor, reference: Tensor, instrument: Tensor | None = None) -> None:
+        """Adds readings.
+
+        Args:
+            indication: Indicated values, shape ``(N,)`` [indicated unit].
+            reference: References, shape ``(N,)`` [°C].
+            instrument: Index of each reading's instrument, int64, shape ``(N,)``; None where there is one instrument.
+
+        Raises:
+            ValueError: If the shapes differ, or ``instrument`` is missing where there are several.
+        """
+        if indication.shape != reference.shape or indication.ndim != 1:
+            raise ValueError(
+                f"Expected `indication` and `reference` of one shape (N,), but got {tuple(indication.shape)} and "
+                f"{tuple(reference.shape)}"
+            )
+        if instrument is None and len(self.moments) != 1:
+            raise ValueError(f"Expected `instrument` for the readings of {len(self.moments)} instruments, but got None")
+        if indication.numel() == 0:
+            return
+        x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
+        if len(self.moments) == 1:
+            low, high = x.aminmax()
+            self.lowest.clamp_(max=low)
+            self.highest.clamp_(min=high)
+            chunk = CHUNK if x.device.type == "cpu" else len(x)
+            parts = torch.stack([of_readings(*part) for part in zip(x.split(chunk), y.split(chunk), strict=True)])
+        else:
+            assert instrument is not None
+            self.lowest.scatter_reduce_(0, instrument, x, "amin")
+            self.highest.scatter_reduce_(0, instrument, x, "amax")
+            parts = of_instruments(x, y, instrument, len(self.moments))[None]
+        self.moments = merge(self.moments, merge_all(parts))
+
+    def compute(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the least-squares slope and intercept and their mean squared error, each of shape ``(instruments,)``."""
+        return self.slope, self.intercept, self.sse / self.count.clamp(min=1)
+
+    @property
+    def count(self) -> Tensor:
+        """Number of readings, shape ``(instruments,)``, float64."""
+        return self.moments[:, 0]
+
+    @property
+    def mean_indication(self) -> Tensor:
+        """Mean indication, shape ``(instruments,)`` [indicated unit]."""
+        return self.moments[:, 1]
+
+    @property
+    def mean_reference(self) -> Tensor:
+        """Mean reference, shape ``(instruments,)`` [°C]."""
+        return self.moments[:, 2]
+
+    @property
+    def sxx(self) -> Tensor:
+        """Sum of squared deviations of the indication from its mean, shape ``(instruments,)``."""
+        return self.moments[:, 3]
+
+    @property
+    def slope(self) -> Tensor:
+        """Least-squares slope, shape ``(instruments,)`` [°C per unit]; 0 where all indications are equal."""
+        return self.moments[:, 4]
+
+    @property
+    def sse(self) -> Tensor:
+        """Sum of squared errors about the least-squares line, shape ``(instruments,)`` [°C²]."""
+        return self.moments[:, 5]
+
+    @property
+    def intercept(self) -> Tensor:
+        """Least-squares intercept, shape ``(instruments,)`` [°C]."""
+        return self.mean_reference - self.slope * self.mean_indication
+
+    def mean_error(self, w: Tensor, b: Tensor) -> Tensor:
+        """Returns the mean of estimate − reference under a line, shape ``(instruments,)`` [°C]."""
+        return w.double() * self.mean_indication + b.double() - self.mean_reference
+
+    def mse(self, w: Tensor, b: Tensor) -> Tensor:
+        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``; 0 for an instrument without readings.
+
+        It is the least there can be, plus what the slope and the mean error add: three positive terms. Autograd differentiates it.
+
+        Args:
+            w: Slope, shape ``(instruments,)`` [°C per unit], in the unit of the indications that were added.
+            b: Intercept, shape ``(instruments,)`` [°C].
+        """
+        n = self.count.clamp(min=1)
+        squares = (self.sse + (w - self.slope).square() * self.sxx) / n + self.mean_error(w, b).square()
+        return (squares * self.count.clamp(max=1)).to(w.dtype)
+
+    def gradient(self, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the derivatives of the mean squared error by ``w`` and by ``b``, each of shape ``(instruments,)``."""
+        by_b = 2 * self.mean_error(w, b) * self.count.clamp(max=1)
+        return 2 * (w - self.slope) * self.sxx / self.count.clamp(min=1) + by_b * self.mean_indication, by_b
+
+    def normalized(self, offset: Tensor, scale: Tensor) -> Moments:
+        """Returns the moments of the same readings with the indication x replaced by (x − offset) · scale.
+
+        Args:
+            offset: Shape ``(instruments,)`` [indicated unit].
+            scale: Shape ``(instruments,)``, positive.
+        """
+        n, x, y, sxx, slope, sse = self.moments.unbind(-1)
+        of_scaled = torch.stack([n, (x - offset) * scale, y, sxx * scale.square(), slope / scale, sse], dim=-1)
+        return self._like(of_scaled, (self.lowest - offset) * scale, (self.highest - offset) * scale)
+
+    def synced(self) -> Moments:
+        """Returns the moments over all processes; themselves where there is one process. Every process must call it."""
+        with self.sync_context():
+            return self._like(self.moments.clone(), self.lowest.clone(), self.highest.clone())
+
+    def eigen(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns the eigenvalues of the loss's Hessian, larger first, and the cosine and sine of the first eigenvector.
+
+        The Hessian of the mean squared error is 2 [[sxx/n + x̄², x̄], [x̄, 1]]. Its determinant is 4 sxx/n, so the smaller eigenvalue comes
+        without cancellation, however far the indications are from zero. Each result has the shape ``(instruments,)``.
+        """
+        x, variance = self.mean_indication, self.sxx / self.count.clamp(min=1)
+        difference = variance + x.square() - 1
+        largest = 1 + difference + 1 + torch.hypot(difference, 2 * x)
+        angle = torch.atan2(2 * x, difference) / 2
+        return largest, 4 * variance / largest, angle.cos(), angle.sin()
+
+    def after(self, steps: Tensor, w: Tensor, b: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
+        """Returns ``w`` and ``b`` after so many steps of plain full-batch SGD.
+
+        A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a step multiplies the
+        distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line (equal indications) stays where it is.
+
+        Args:
+            steps: Numbers of steps, shape ``(K,)``.
+            w: Slope before them, shape ``(instruments,)``.
+            b: Intercept before them, shape ``(instruments,)``.
+            learning_rate: The optimiser's.
+
+        Returns:
+            Slopes and intercepts, each of shape ``(K, instruments)``.
+        """
+        largest, smallest, cos, sin = self.eigen()
+        dw, db = w - self.slope, b - self.intercept
+        k = steps.to(dw)[:, None]
+        first = _power(learning_rate * largest, k) * (cos * dw + sin * db)
+        second = _power(learning_rate * smallest, k) * (cos * db - sin * dw)
+        has_line = self.sxx > 0
+        return (
+            torch.where(has_line, self.slope + cos * first - sin * second, w),
+            torch.where(has_line, self.intercept + sin * first + cos * second, b),
+        )
+
+    def _like(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> Moments:
+        other = Moments(len(moments))
+        other.moments, other.lowest, other.highest = moments, lowest, highest
+        other._update_count = self._update_count  # torchmetrics warns of a compute before any update
+        return other
+
+
+def _power(rate: Tensor, steps: Tensor) -> Tensor:
+    """Returns (1 − rate) ** steps for 0 ≤ rate, keeping the digits of a small rate."""
+    magnitude = torch.where(rate < 1, torch.log1p(-rate.clamp(max=1)), torch.log((rate - 1).clamp(min=0)))
+    sign = torch.where((rate > 1) & (steps % 2 == 1), -1.0, 1.0)
+    return torch.where(steps == 0, 1.0, sign * torch.exp(steps * magnitude))
+
+
+def of_readings(x: Tensor, y: Tensor) -> Tensor:
+    """Returns the moments of one instrument's readings, shape ``(1, 6)``: two passes over data that stay in cache."""
+    mean_x, mean_y = x.mean(), y.mean()
+    dx, dy = x - mean_x, y - mean_y
+    sxx = dx.dot(dx)
+    slope = torch.where(sxx > 0, dx.dot(dy) / sxx, 0.0)
+    error = torch.addcmul(dy, dx, slope, value=-1)
+    count = torch.full_like(mean_x, len(x))
+    return torch.stack([count, mean_x, mean_y, sxx, slope, error.dot(error)])[None]
+
+
+def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> Tensor:
+    """Returns the moments of several instruments' readings, shape ``(instruments, 6)``."""
+
+    def total(values: Tensor) -> Tensor:
+        return torch.zeros(instruments, dtype=x.dtype, device=x.device).index_add_(0, instrument, values)
+
+    count = total(torch.ones_like(x))
+    n = count.clamp(min=1)
+    mean_x, mean_y = total(x) / n, total(y) / n
+    dx, dy = x - mean_x[instrument], y - mean_y[instrument]
+    sxx = total(dx * dx)
+    slope = torch.where(sxx > 0, total(dx * dy) / sxx, 0.0)
+    error = dy - slope[instrument] * dx
+    return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1)
+
+
+def merge(first: Tensor, second: Tensor) -> Tensor:
+    """Returns the moments of two sets of readings together, shape ``(..., 6)`` as each of them.
+
+    The new slope is the mean of the two slopes and of that between the two centres, weighted by their sums of squares; what each of the three
+    leaves about it is added to the errors.
+    """
+    n_a, x_a, y_a, sxx_a, w_a, sse_a = first.unbind(-1)
+    n_b, x_b, y_b, sxx_b, w_b, sse_b = second.unbind(-1)
+    n = n_a + n_b
+    share = n_b / n.clamp(min=1)
+    dx, dy, between = x_b - x_a, y_b - y_a, n_a * share
+    sxx = sxx_a + sxx_b + between * dx * dx
+    change = ((w_b - w_a) * sxx_b + between * dx * (dy - w_a * dx)) / torch.where(sxx > 0, sxx, 1.0)
+    slope = w_a + change
+    sse = sse_a + change.square() * sxx_a
+    sse = sse + sse_b + (slope - w_b).square() * sxx_b + between * (dy - slope * dx).square()
+    return torch.stack([n, x_a + share * dx, y_a + share * dy, sxx, slope, sse], dim=-1)
+
+
+def merge_all(parts: Tensor) -> Tensor:
+    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``, two by two."""
+    while len(parts) > 1:
+        odd = parts[-1:] if len(parts) % 2 else parts[:0]
+        even = len(parts) - len(odd)
+        parts = torch.cat([merge(parts[0:even:2], parts[1:even:2]), odd])
+    return parts[0]
