@@ -1,0 +1,78 @@
+"""Files that are whole or absent: written beside their place, forced to the disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thermofit_pl.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a new file's path to write to; on success it becomes ``path``, on failure nothing is left behind.
+
+    The file is forced to the disk before it is renamed, and its folder after, so that ``path`` is at every moment, also
+    after a power cut, what it was before or the whole new file. Something that is no regular file (``/dev/stdout``, a
+    named pipe) is written to as it is.
+
+    Args:
+        path: Where the file is to be. A file that is there is replaced, through a symbolic link too.
+
+    Yields:
+        The path to write to: an empty file in the same folder, with the permissions of any new file and the suffix of
+        ``path``.
+
+    Raises:
+        InputError: The file can't be written: no such folder, no permission, no space left.
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise InputError(f"Expected a file to write but got the folder {printable(path)}; give a file name in it.")
+    if place.exists() and not place.is_file():
+        yield place
+        return
+    temporary = place.with_name(f".{place.stem[:100]}.{secrets.token_hex(6)}.part{place.suffix}")
+    try:
+        # mkstemp would give 0600, which the user's colleagues could not read
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        _force_to_disk(temporary)
+        temporary.replace(place)
+        _force_to_disk(place.parent)
+    except OSError as error:
+        raise InputError(
+            f"Expected to write {printable(path)} but got {error.strerror or error}; free space or name another place."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def printable(text: str | os.PathLike[str], longest: int = 200) -> str:
+    r"""Makes a text from a file or a name safe for a terminal and for one line.
+
+    Args:
+        text: Any text, or a path.
+        longest: The most characters to keep.
+
+    Returns:
+        The text with everything that doesn't print (control characters, direction marks, half characters) as ``\n``,
+        ``\x1b``, ...
+    """
+    whole = os.fspath(text)
+    kept = whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
