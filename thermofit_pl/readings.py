@@ -1,0 +1,313 @@
+"""A table becomes checked readings, a block at a time however large it is."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from thermofit_pl.cells import quoted
+from thermofit_pl.errors import InputError
+from thermofit_pl.formats import TableFile, find_files, open_table, readable
+from thermofit_pl.parts import BLOCK, Part, Wanted, count_rows, parts
+from thermofit_pl.wording import printable
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+ABSOLUTE_ZERO = -273.15  # °C
+LARGEST = 1e150  # the square of a larger number is infinite
+SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive readings of one file, checked: every number is finite. The arrays are not to be written to.
+
+    Attributes:
+        indication: Indicated values, shape (N,) [indicated unit].
+        reference: The standard's values, shape (N,) [°C]; None when no such column was asked for.
+        time: When each was taken, shape (N,) [s; of dates since 1970], never decreasing; None when no such column was
+            asked for.
+        file: The file that they stand in.
+        rows: The row of each, as an editor counts, shape (N,): a text table's header is row 1; the first row of Parquet
+            and Arrow is row 1.
+    """
+
+    indication: NDArray[np.float64]
+    reference: NDArray[np.float64] | None
+    time: NDArray[np.float64] | None
+    file: Path
+    rows: range | NDArray[np.int64]
+
+    def take(self, chosen: NDArray[np.int64]) -> Block:
+        """Returns the readings at some indices, shape (M,), in that order."""
+        return Block(
+            self.indication[chosen],
+            None if self.reference is None else self.reference[chosen],
+            None if self.time is None else self.time[chosen],
+            self.file,
+            np.asarray(self.rows, dtype=np.int64)[chosen],
+        )
+
+
+class Table:
+    """One table of readings, in one file or several.
+
+    Args:
+        path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
+            is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow.
+        indication: The column with what the thermometer showed.
+        reference: The column with the standard's values in °C, if there is one.
+        time: The column that says when each reading was taken; readings then come in its order.
+        decimal_comma: Whether text tables write 35,7 for 35.7.
+        missing: What to do about readings with a missing, NaN or infinite value.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        indication: str,
+        reference: str | None = None,
+        *,
+        time: str | None = None,
+        decimal_comma: bool = False,
+        missing: Literal["error", "drop"] = "error",
+    ) -> None:
+        roles = {"indication": indication, "reference": reference, "time": time}
+        self._roles = {role: column for role, column in roles.items() if column is not None}
+        self._wanted = Wanted(tuple(dict.fromkeys(self._roles.values())), time, decimal_comma)
+        self._tables = tuple(open_table(file, self._roles, decimal_comma=decimal_comma) for file in find_files(path))
+        self._missing = missing
+        self._in_order: bool | None = None
+        self._hash: _Hash | None = None
+        self.files: tuple[Path, ...] = tuple(table.path for table in self._tables)
+        self.columns: list[str] = list(self._tables[0].columns)
+        self.n_bytes: int = sum(table.size for table in self._tables)
+        self.dropped: int = 0
+
+    def blocks(
+        self, *, share: tuple[int, int] = (0, 1), progress: Callable[[int], None] | None = None
+    ) -> Iterator[Block]:
+        """Reads the table once, in its order (in time order where there is a time).
+
+        Args:
+            share: `(rank, world)`: only this process's share, one of `world` contiguous and disjoint ones; it may be
+                empty.
+            progress: Called after each block with the bytes of the table read so far, out of `n_bytes`.
+        """
+        self.dropped = 0
+        if share[0] == 0:  # the process that writes the result needs it
+            self._hash = self._hash or _Hash(self._tables)
+        if self._sorted_by_time():
+            yield from self._checked(share, progress)
+        else:
+            yield from self._sorted(share, progress)
+
+    def n_rows(self) -> int:
+        """Returns how many readings `blocks` gives: of Parquet and Arrow from what the file says about itself."""
+        if self._missing == "drop":
+            dropped, n = self.dropped, sum(len(block.rows) for block in self._checked((0, 1), None))
+            self.dropped = dropped
+            return n
+        return sum(count_rows(table, self._wanted) for table in self._tables)
+
+    def indications(self) -> Iterator[NDArray[np.float64]]:
+        """Reads the indication alone, of every row in the table's own order, shape (N,) a piece [indicated unit].
+
+        With `missing="drop"` no row is left out, but NaN stands where there is no finite indication.
+        """
+        column = self._roles["indication"]
+        for table, part, _ in self._parts(Wanted((column,), None, self._wanted.decimal_comma), (0, 1)):
+            values = part.values[column]
+            if len(values) and not self._sound(column, values):
+                if self._missing == "drop":
+                    values = np.where(np.isfinite(values), values, np.nan)
+                else:
+                    self._check(table, part)
+            yield values
+
+    def sha256(self) -> str:
+        """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
+        self._hash = self._hash or _Hash(self._tables)
+        return self._hash.result()
+
+    def frames(self, estimate_from: str) -> pl.LazyFrame:
+        """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
+
+        Text stays text, to the letter (but for the spaces around column names); the types of Parquet and Arrow stay.
+        Where tables differ in their columns, null stands for what one has not. Rows are in the table's own order, as
+        `indications` gives them. Cells are not checked: run through `indications` first, and collect under
+        `formats.readable`, which turns what goes wrong into a sentence.
+
+        Args:
+            estimate_from: The name of the added Float64 column: the indication, null where it is missing.
+        """
+        import polars as pl
+
+        column = pl.col(self._roles["indication"])
+        frames = []
+        for table in self._tables:
+            kind = table.scan().collect_schema()[self._roles["indication"]]
+            number = column
+            if not kind.is_numeric():
+                number = column.cast(pl.String).str.strip_chars()
+                number = number.str.replace(",", ".", literal=True) if self._wanted.decimal_comma else number
+            number = number.cast(pl.Float64, strict=False)
+            frames.append(table.scan().with_columns(pl.when(number.is_finite()).then(number).alias(estimate_from)))
+        return pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+
+    def _parts(self, wanted: Wanted, share: tuple[int, int]) -> Iterator[tuple[TableFile, Part, int]]:
+        """The parts of this share, with their file and how far they reach into all files [bytes]."""
+        rank, world = share
+        if not 0 <= rank < world:
+            raise ValueError(f"Expected a rank from 0 to {world - 1}, but got {rank}.")
+        low = self.n_bytes * rank // world if rank else float("-inf")
+        high = self.n_bytes * (rank + 1) // world if rank + 1 < world else float("inf")
+        before = 0
+        for table in self._tables:
+            if low <= before + table.size and before < high:
+                for part in parts(table, wanted, low - before, high - before):
+                    yield table, part, before + part.done
+            before += table.size
+
+    def _checked(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
+        for table, part, done in self._parts(self._wanted, share):
+            values, rows = self._check(table, part)
+            if len(rows):
+                picked = {role: values[column] for role, column in self._roles.items()}
+                yield Block(picked["indication"], picked.get("reference"), picked.get("time"), table.path, rows)
+            if progress:
+                progress(done)
+
+    def _check(self, table: TableFile, part: Part) -> tuple[dict[str, NDArray[np.float64]], range | NDArray[np.int64]]:
+        """Lets sound values through at the cost of a minimum and a maximum; drops or complains otherwise."""
+        values, rows = part.values, part.rows
+        if not len(rows) or all(self._sound(name, column) for name, column in values.items()):
+            return values, rows
+        if self._missing == "drop":
+            keep = np.logical_and.reduce([np.isfinite(column) for column in values.values()])
+            self.dropped += len(rows) - int(keep.sum())
+            values, rows = {name: column[keep] for name, column in values.items()}, np.asarray(rows)[keep]
+        worst = [(int(np.argmin(good)), name) for name, good in self._good(values) if not good.all()]
+        if worst:
+            index, name = min(worst)
+            raise self._complaint(table.path, int(rows[index]), name, float(values[name][index]))
+        return values, rows
+
+    def _sound(self, name: str, column: NDArray[np.float64]) -> bool:
+        lowest = ABSOLUTE_ZERO if name == self._roles.get("reference") else -LARGEST
+        return bool(column.min() >= lowest and column.max() <= LARGEST)  # false for NaN
+
+    def _good(self, values: dict[str, NDArray[np.float64]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        for name, column in values.items():
+            lowest = ABSOLUTE_ZERO if name == self._roles.get("reference") else -LARGEST
+            yield name, (column >= lowest) & (column <= LARGEST)
+
+    def _complaint(self, path: Path, row: int, column: str, value: float) -> InputError:
+        cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
+        if np.isnan(value):
+            return InputError(
+                f"{cell} it is missing (empty, NA or NaN); complete it, or leave such readings out with "
+                "--data.missing drop."
+            )
+        if np.isinf(value):
+            return InputError(
+                f"{cell} it is infinite or too large; correct it, or leave such readings out with --data.missing drop."
+            )
+        if abs(value) > LARGEST:
+            return InputError(
+                f"{cell} got {value:g}, whose square is too large to compute with; correct it or delete the row."
+            )
+        return InputError(
+            f"{printable(path)}, row {row}: expected a reference in °C in column {quoted(column)}, but {value:.10g} is "
+            f"below {ABSOLUTE_ZERO} °C; convert it to °C or correct it."
+        )
+
+    def _sorted_by_time(self) -> bool:
+        """Looks through the time column alone, once."""
+        if self._wanted.time is None:
+            return True
+        if self._in_order is None:
+            wanted = Wanted((self._wanted.time,), self._wanted.time, self._wanted.decimal_comma)
+            last, count, in_order = -np.inf, 0, True
+            for _, part, _ in self._parts(wanted, (0, 1)):
+                times = part.values[self._wanted.time]
+                times = times[~np.isnan(times)]
+                if times.size:
+                    in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
+                    last = times[-1]
+                count += times.size
+                if not in_order and count > SORTABLE:
+                    raise InputError(
+                        f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
+                        f"{quoted(self._wanted.time)}; sort the table by that column first."
+                    )
+            self._in_order = in_order
+        return self._in_order
+
+    def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
+        """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
+        found = list(self._checked((0, 1), progress))
+        if not found:
+            return
+        times = np.concatenate([block.time for block in found if block.time is not None])
+        order = np.argsort(times, kind="stable")
+        starts = np.cumsum([0, *(len(block.rows) for block in found)])
+        rank, world = share
+        order = order[len(order) * rank // world : len(order) * (rank + 1) // world]
+        indication = np.concatenate([block.indication for block in found])
+        reference = (
+            np.concatenate([block.reference for block in found if block.reference is not None])
+            if found[0].reference is not None
+            else None
+        )
+        rows = np.concatenate([np.asarray(block.rows, dtype=np.int64) for block in found])
+        files = np.array([self.files.index(block.file) for block in found])
+        for first in range(0, len(order), BLOCK):
+            picked = order[first : first + BLOCK]
+            file = files[np.searchsorted(starts, picked, side="right") - 1]
+            for run in np.split(np.arange(len(picked)), np.flatnonzero(np.diff(file)) + 1):
+                at = picked[run]
+                yield Block(
+                    indication[at],
+                    None if reference is None else reference[at],
+                    times[at],
+                    self.files[file[run[0]]],
+                    rows[at],
+                )
+
+
+class _Hash:
+    """SHA-256 of files, computed in a thread: hashlib lets others run meanwhile."""
+
+    def __init__(self, tables: tuple[TableFile, ...]) -> None:
+        self._tables = tables
+        self._digest = ""
+        self._error: InputError | None = None
+        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
+        self._thread.start()
+
+    def result(self) -> str:
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._digest
+
+    def _run(self) -> None:
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
+        try:
+            for table in self._tables:
+                with readable(table.path), table.path.open("rb", buffering=0) as stream:
+                    while count := stream.readinto(buffer):
+                        digest.update(buffer[:count])
+                table.check_unchanged()
+        except InputError as error:
+            self._error = error
+        self._digest = digest.hexdigest()
