@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import printable
 from thermofit_pl.scales import SCALES
+from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
     import os

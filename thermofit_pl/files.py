@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,22 +53,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def printable(text: str | os.PathLike[str], longest: int = 200) -> str:
-    r"""Makes a text from a file or a name safe for a terminal and for one line.
-
-    Args:
-        text: Any text, or a path.
-        longest: The most characters to keep.
-
-    Returns:
-        The text with everything that doesn't print (control characters, direction marks, half characters) as ``\n``,
-        ``\x1b``, ...
-    """
-    whole = os.fspath(text)
-    kept = whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
 
 
 def _force_to_disk(path: Path) -> None:

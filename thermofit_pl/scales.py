@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from thermofit_pl.wording import below, p_text, two_digits
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
@@ -215,38 +217,14 @@ def compare(
     return Differences(at_ends, largest, p, exact | (smallest <= NEAR * span), exact)
 
 
-def p_text(p: float) -> str:
-    """Writes a p-value for a sentence: ``p = 0.61``, ``p = 4e-16``, ``p < 1e-300``."""
-    if p < 1e-300:
-        return "p < 1e-300"
-    return f"p = {p:.2f}" if p >= 0.0095 else f"p = {p:.1g}".replace("e-0", "e-")
-
-
-def below(p: float) -> str:
-    """Writes a bound above a p-value, for a sentence: ``p < 1e-12`` for 3e-13."""
-    if p >= 0.01:
-        return "p < 0.05"
-    exponent = math.floor(math.log10(p)) + 1 if p > 1e-300 else -300
-    return f"p < {10.0**exponent:g}" if exponent > -4 else f"p < 1e{exponent}"
-
-
 def _off(fit: ScaleFit) -> str:
     """``0.16 to 0.17 °C too high``: the sign is the thermometer's, the opposite of the line's."""
     low, high = sorted(-difference for difference in fit.difference)
     if low < 0 < high:
-        return f"{_two_digits(-low)} °C too low to {_two_digits(high)} °C too high"
-    nearer, farther = sorted((_two_digits(abs(low)), _two_digits(abs(high))), key=float)
+        return f"{two_digits(-low)} °C too low to {two_digits(high)} °C too high"
+    nearer, farther = sorted((two_digits(abs(low)), two_digits(abs(high))), key=float)
     size = nearer if nearer == farther else f"{nearer} to {farther}"
     return f"{size} °C too {'high' if high > 0 else 'low'}"
-
-
-def _two_digits(value: float) -> str:
-    from decimal import Decimal
-
-    if not value:
-        return "0"
-    rounded = Decimal(f"{value:.1e}")
-    return f"{rounded:f}" if 1e-4 <= value < 1e6 else f"{value:.1e}"
 
 
 def _listed(fits: list[ScaleFit]) -> str:
