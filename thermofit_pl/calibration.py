@@ -161,7 +161,7 @@ class Calibration:
         import numpy as np
 
         if extrapolate not in ("warn", "error", "ignore"):
-            raise InputError(f"Expected extrapolate to be 'warn', 'error' or 'ignore' but got {extrapolate!r}.")
+            raise InputError(f"Expected extrapolate to be 'warn', 'error' or 'ignore', but got {extrapolate!r}.")
         x = _numbers(indication, "indication")
         low, high = self.indication_range
         extrapolated = (x < low) | (x > high)
@@ -292,7 +292,7 @@ def _numbers(values: ArrayLike, what: str) -> NDArray[np.float64]:
         return raw.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"Expected {what} to be numbers but got {type(values).__name__} holding something else; convert it first."
+            f"Expected {what} to be numbers, but got {type(values).__name__} holding something else; convert it first."
         ) from error
 
 

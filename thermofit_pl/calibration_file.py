@@ -34,7 +34,7 @@ _KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: 
 
 
 class _RefusedError(Exception):
-    """What is wrong with a file, as the end of "Expected a calibration but …"."""
+    """What is wrong with a file, as the end of "Expected a calibration, but …"."""
 
 
 def checksum(calibration: Calibration) -> str:
@@ -59,7 +59,7 @@ def to_text(calibration: Calibration) -> bytes:
         checked = _typed(type(calibration), _plain(calibration), "")
         _check(checked)
     except _RefusedError as refused:
-        raise InputError(f"Expected a calibration that can be saved but {refused}.") from None
+        raise InputError(f"Expected a calibration that can be saved, but {refused}.") from None
     text = _pretty(_plain(checked) | {"checksum": checksum(checked)}, "") + "\n"
     return text.encode("utf-8", "backslashreplace")  # half a character, from a file's name, becomes its JSON escape
 
@@ -85,13 +85,13 @@ def read(kind: type[Calibration], path: str | os.PathLike[str]) -> Calibration:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"Expected the calibration file {printable(place)} but got {error.strerror}; give a run's calibration.json."
+            f"Expected the calibration file {printable(place)}, but got {error.strerror}; name a run's folder."
         ) from None
     try:
         return _parse(kind, content)
     except _RefusedError as refused:
         raise InputError(
-            f"Expected a calibration in {printable(place)} but {refused}; take it from its run again, or fit again."
+            f"Expected a calibration in {printable(place)}, but {refused}; take it from its run again, or fit again."
         ) from None
 
 

@@ -35,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     place = Path(os.path.realpath(path))
     if place.is_dir():
-        raise InputError(f"Expected a file to write but got the folder {printable(path)}; give a file name in it.")
+        raise InputError(f"Expected a file to write, but got the folder {printable(path)}; give a file name in it.")
     if place.exists() and not place.is_file():
         yield place
         return
@@ -49,7 +49,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _force_to_disk(place.parent)
     except OSError as error:
         raise InputError(
-            f"Expected to write {printable(path)} but got {error.strerror or error}; free space or name another place."
+            f"Expected to write {printable(path)}, but got {error.strerror or error}; free space or name another place."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
