@@ -1,8 +1,10 @@
-"""Cells of text become numbers, and a complaint where they are none."""
+"""Cells become float64 columns, and a complaint where one is no number."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    Rows = range | NDArray[np.int64]
+    Columns = dict[str, NDArray[np.float64]]
+
 MISSING = (
     "",
     "na",
@@ -25,6 +30,30 @@ MISSING = (
     "null",
 )  # lower case; whatever stands for "no value" in common exports
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M%#z")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive rows of one file, unchecked.
+
+    Attributes:
+        values: For each column asked for, shape (N,); NaN where a cell is missing.
+        rows: The row of each, as an editor counts, shape (N,).
+        done: How far into the file they reach [bytes].
+    """
+
+    values: Columns
+    rows: Rows
+    done: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns to read, and how: `time` is the one of them that may hold dates."""
+
+    columns: tuple[str, ...]
+    time: str | None = None
+    decimal_comma: bool = False
 
 
 def quoted(text: object, limit: int = 40) -> str:
@@ -88,3 +117,47 @@ def not_a_number(path: Path, row: int, column: str, cell: str, *, decimal_comma:
     return InputError(
         f"{printable(path)}, row {row}: expected {wanted} in column {quoted(column)}, but got {quoted(cell)}; {advice}."
     )
+
+
+def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[str], rows: Rows) -> Columns:
+    """Turns a frame into float64 columns.
+
+    Args:
+        path: The file that it comes from.
+        wanted: What the columns are.
+        frame: Their cells, float64 or as they stand in the table.
+        names: What each wanted column is called in the frame.
+        rows: The row of each, as an editor counts, shape (N,).
+
+    Returns:
+        The columns, shape (N,) each; NaN where a cell is missing.
+
+    Raises:
+        InputError: A cell is neither number nor missing; the first such row's.
+    """
+    values, bad = {}, []
+    for column, name in zip(wanted.columns, names, strict=True):
+        cells = frame[name]
+        if cells.dtype.is_float():
+            values[column] = _writable(cells.to_numpy())  # NaN for null; no copy where there is none
+            continue
+        values[column], index = numbers(cells, decimal_comma=wanted.decimal_comma, time=column == wanted.time)
+        if index is not None:
+            bad.append((index, column, str(cells[index])))
+    if bad:
+        index, column, cell = min(bad, key=lambda item: item[0])
+        raise not_a_number(
+            path, int(rows[index]), column, cell, decimal_comma=wanted.decimal_comma, time=column == wanted.time
+        )
+    return values
+
+
+def _writable(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same memory as a writable array, for torch warns of those that are not; nobody writes to it."""
+    return array if array.flags.writeable else np.asarray(_Memory(array))
+
+
+class _Memory:
+    def __init__(self, array: NDArray[np.float64]) -> None:
+        self.owner = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}

@@ -33,10 +33,7 @@ OTHERS = {
     b"\xfd7zXZ": "a file compressed with xz",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
-    b"FEA1": "a Feather file of the first version",
     b"\xff\xff\xff\xff": "an Arrow stream",
-    b"\x89HDF": "an HDF5 file",
-    b"%PDF": "a PDF",
 }
 
 
@@ -52,6 +49,7 @@ class TableFile:
         changed: When it was last changed [ns since 1970].
         columns: The names in its header.
         types: Parquet and Arrow: the type of each column.
+        n_rows: Parquet and Arrow: the number of rows.
         separator: Text: what stands between cells.
         encoding: Text: how bytes mean characters.
         data_start: Text: the byte (once decompressed) at which the line after the header starts.
@@ -65,28 +63,30 @@ class TableFile:
     changed: int
     columns: tuple[str, ...]
     types: tuple[pl.DataType, ...] = ()
+    n_rows: int = 0
     separator: str = ","
     encoding: str = "utf-8"
     data_start: int = 0
     data_row: int = 2
 
     def scan(self) -> pl.LazyFrame:
-        """The whole table as Polars reads it: every column, text as text."""
+        """Parquet and Arrow: the whole table, as Polars reads it."""
         import polars as pl
 
         if self.kind == "parquet":
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
-        if self.kind == "arrow":
-            return pl.scan_ipc(self.path, glob=False, hive_partitioning=False)
-        return pl.scan_csv(
-            self.path,
-            separator=self.separator,
-            infer_schema=False,
-            encoding="utf8" if self.encoding == "utf-8" else "utf8-lossy",
-            skip_lines=0,
-            glob=False,
-            with_column_names=lambda names: [name.strip() for name in names],
-        )
+        return pl.scan_ipc(self.path, glob=False, hive_partitioning=False)
+
+    def unique_columns(self) -> list[str]:
+        """The names in its header, numbered where one comes again."""
+        names: dict[str, None] = {}
+        for name in self.columns:
+            tried, again = name, 1
+            while tried in names:
+                again += 1
+                tried = f"{name}_{again}"
+            names[tried] = None
+        return list(names)
 
     def check_unchanged(self) -> None:
         """Complains when the file is no longer the one that was opened."""
@@ -154,7 +154,7 @@ def find_files(path: str) -> tuple[Path, ...]:
 
 
 def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> TableFile:
-    """Finds out what a file is and whether it can be used, without reading a cell.
+    """Finds out what a file is and whether it can be used, before a cell is read.
 
     Args:
         path: The file.
@@ -189,9 +189,14 @@ def open_bytes(path: Path, *, gz: bool) -> tuple[BinaryIO | gzip.GzipFile, Binar
 
 
 def _open_columnar(path: Path, kind: Literal["parquet", "arrow"], size: int, changed: int) -> TableFile:
-    bare = TableFile(path, kind, False, size, changed, ())
-    schema = bare.scan().collect_schema()
-    return TableFile(path, kind, False, size, changed, tuple(schema.names()), tuple(schema.dtypes()))
+    import polars as pl
+
+    frame = TableFile(path, kind, False, size, changed, ()).scan()
+    schema = frame.collect_schema()
+    n_rows = int(frame.select(pl.len()).collect().item())  # from the file's metadata
+    if not n_rows:
+        raise InputError(f"{printable(path)} has columns but no readings; expected a row for each reading.")
+    return TableFile(path, kind, False, size, changed, tuple(schema.names()), tuple(schema.dtypes()), n_rows)
 
 
 def _open_text(
@@ -216,7 +221,7 @@ def _open_text(
         raise InputError(f"{printable(path)} has a header but no readings; expected a line for each reading below it.")
     separator = _separator(header, following, roles, decimal_comma)
     columns = _split(header, separator)
-    return TableFile(path, "text", gz, size, changed, tuple(columns), (), separator, encoding, end, row)
+    return TableFile(path, "text", gz, size, changed, tuple(columns), (), 0, separator, encoding, end, row)
 
 
 def _header_place(path: Path, sample: bytes) -> tuple[int, int, int]:
@@ -227,8 +232,11 @@ def _header_place(path: Path, sample: bytes) -> tuple[int, int, int]:
     if not sample[start:].strip():
         raise InputError(f"{printable(path)} is empty but for blank lines; expected a header line and readings.")
     end = sample.find(b"\n", start) + 1
-    while end and sample.count(b'"', start, end) % 2:
-        end = sample.find(b"\n", end) + 1
+    quotes = sample.count(b'"', start, end)
+    while end and quotes % 2:
+        line = end
+        end = sample.find(b"\n", line) + 1
+        quotes += sample.count(b'"', line, end)
     if not end:
         if len(sample) >= HEADER_BYTES:
             raise InputError(
@@ -289,10 +297,8 @@ def _check_column(table: TableFile, option: str, column: str) -> None:
         )
     if table.types:
         kind = table.types[table.columns.index(column)]
-        names_time = option == "time" and (kind.is_temporal() and str(kind).startswith(("Date", "Datetime")))
-        if not (
-            kind.is_numeric() or names_time or str(kind) in ("String", "Null") or str(kind).startswith("Categorical")
-        ):
+        welcome = ("String", "Null", "Categorical", "Enum", *(("Date",) if option == "time" else ()))  # Datetime too
+        if not (kind.is_numeric() or str(kind).startswith(welcome)):
             raise InputError(
                 f"{path}: expected numbers in column {quoted(column)} (--data.{option}), but its type is "
                 f"{printable(str(kind), 60)}; choose another column."

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from thermofit_pl.cells import quoted
+from thermofit_pl.cells import Part, Wanted, quoted
+from thermofit_pl.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
+from thermofit_pl.checks import LARGEST as LARGEST
+from thermofit_pl.checks import check
 from thermofit_pl.errors import InputError
 from thermofit_pl.formats import TableFile, find_files, open_table, readable
-from thermofit_pl.parts import BLOCK, Part, Wanted, count_rows, parts
+from thermofit_pl.parts import count_rows, frames, parts
+from thermofit_pl.text_tables import BLOCK
 from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-ABSOLUTE_ZERO = -273.15  # °C
-LARGEST = 1e150  # the square of a larger number is infinite
 SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
 
 
@@ -125,13 +127,11 @@ class Table:
         """
         column = self._roles["indication"]
         for table, part, _ in self._parts(Wanted((column,), None, self._wanted.decimal_comma), (0, 1)):
-            values = part.values[column]
-            if len(values) and not self._sound(column, values):
-                if self._missing == "drop":
-                    values = np.where(np.isfinite(values), values, np.nan)
-                else:
-                    self._check(table, part)
-            yield values
+            if self._missing == "drop":
+                check(table.path, part, None, drop=True)  # for values that are too large
+                yield np.where(np.isfinite(part.values[column]), part.values[column], np.nan)
+            else:
+                yield check(table.path, part, None, drop=False)[0][column]
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
@@ -142,26 +142,26 @@ class Table:
         """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
 
         Text stays text, to the letter (but for the spaces around column names); the types of Parquet and Arrow stay.
-        Where tables differ in their columns, null stands for what one has not. Rows are in the table's own order, as
-        `indications` gives them. Cells are not checked: run through `indications` first, and collect under
-        `formats.readable`, which turns what goes wrong into a sentence.
+        Where tables differ in their columns, null stands for what one has not. Rows are those of `indications`, in the
+        same order. Cells are not checked: run through `indications` first. Collecting it, or writing it with a sink,
+        takes bounded memory, and raises `InputError` for a text table that can't be read.
 
         Args:
             estimate_from: The name of the added Float64 column: the indication, null where it is missing.
         """
         import polars as pl
 
-        column = pl.col(self._roles["indication"])
-        frames = []
+        name = self._roles["indication"]
+        copies = []
         for table in self._tables:
-            kind = table.scan().collect_schema()[self._roles["indication"]]
-            number = column
-            if not kind.is_numeric():
-                number = column.cast(pl.String).str.strip_chars()
+            copy = frames(table)
+            number = pl.col(name)
+            if not copy.collect_schema()[name].is_numeric():
+                number = number.cast(pl.String).str.strip_chars()
                 number = number.str.replace(",", ".", literal=True) if self._wanted.decimal_comma else number
             number = number.cast(pl.Float64, strict=False)
-            frames.append(table.scan().with_columns(pl.when(number.is_finite()).then(number).alias(estimate_from)))
-        return pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+            copies.append(copy.with_columns(pl.when(number.is_finite()).then(number).alias(estimate_from)))
+        return pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
 
     def _parts(self, wanted: Wanted, share: tuple[int, int]) -> Iterator[tuple[TableFile, Part, int]]:
         """The parts of this share, with their file and how far they reach into all files [bytes]."""
@@ -179,56 +179,13 @@ class Table:
 
     def _checked(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         for table, part, done in self._parts(self._wanted, share):
-            values, rows = self._check(table, part)
+            values, rows = check(table.path, part, self._roles.get("reference"), drop=self._missing == "drop")
+            self.dropped += len(part.rows) - len(rows)
             if len(rows):
                 picked = {role: values[column] for role, column in self._roles.items()}
                 yield Block(picked["indication"], picked.get("reference"), picked.get("time"), table.path, rows)
             if progress:
                 progress(done)
-
-    def _check(self, table: TableFile, part: Part) -> tuple[dict[str, NDArray[np.float64]], range | NDArray[np.int64]]:
-        """Lets sound values through at the cost of a minimum and a maximum; drops or complains otherwise."""
-        values, rows = part.values, part.rows
-        if not len(rows) or all(self._sound(name, column) for name, column in values.items()):
-            return values, rows
-        if self._missing == "drop":
-            keep = np.logical_and.reduce([np.isfinite(column) for column in values.values()])
-            self.dropped += len(rows) - int(keep.sum())
-            values, rows = {name: column[keep] for name, column in values.items()}, np.asarray(rows)[keep]
-        worst = [(int(np.argmin(good)), name) for name, good in self._good(values) if not good.all()]
-        if worst:
-            index, name = min(worst)
-            raise self._complaint(table.path, int(rows[index]), name, float(values[name][index]))
-        return values, rows
-
-    def _sound(self, name: str, column: NDArray[np.float64]) -> bool:
-        lowest = ABSOLUTE_ZERO if name == self._roles.get("reference") else -LARGEST
-        return bool(column.min() >= lowest and column.max() <= LARGEST)  # false for NaN
-
-    def _good(self, values: dict[str, NDArray[np.float64]]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-        for name, column in values.items():
-            lowest = ABSOLUTE_ZERO if name == self._roles.get("reference") else -LARGEST
-            yield name, (column >= lowest) & (column <= LARGEST)
-
-    def _complaint(self, path: Path, row: int, column: str, value: float) -> InputError:
-        cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
-        if np.isnan(value):
-            return InputError(
-                f"{cell} it is missing (empty, NA or NaN); complete it, or leave such readings out with "
-                "--data.missing drop."
-            )
-        if np.isinf(value):
-            return InputError(
-                f"{cell} it is infinite or too large; correct it, or leave such readings out with --data.missing drop."
-            )
-        if abs(value) > LARGEST:
-            return InputError(
-                f"{cell} got {value:g}, whose square is too large to compute with; correct it or delete the row."
-            )
-        return InputError(
-            f"{printable(path)}, row {row}: expected a reference in °C in column {quoted(column)}, but {value:.10g} is "
-            f"below {ABSOLUTE_ZERO} °C; convert it to °C or correct it."
-        )
 
     def _sorted_by_time(self) -> bool:
         """Looks through the time column alone, once."""
