@@ -83,9 +83,10 @@ def read(kind: type[Calibration], path: str | os.PathLike[str]) -> Calibration:
     try:
         with place.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a name with a null character
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"Expected the calibration file {printable(place)}, but got {error.strerror}; name a run's folder."
+            f"Expected the calibration file {printable(place)}, but got {reason}; name a run's folder."
         ) from None
     try:
         return _parse(kind, content)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,14 +34,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         InputError: The file can't be written: no such folder, no permission, no space left.
     """
-    place = Path(os.path.realpath(path))
-    if place.is_dir():
-        raise InputError(f"Expected a file to write, but got the folder {printable(path)}; give a file name in it.")
-    if place.exists() and not place.is_file():
-        yield place
-        return
-    temporary = place.with_name(f".{place.stem[:100]}.{secrets.token_hex(6)}.part{place.suffix}")
+    temporary = None
     try:
+        if "\0" in os.fspath(path):
+            raise OSError(errno.EINVAL, "a null character in the name")
+        place = Path(os.path.realpath(path))
+        if place.is_dir():
+            raise InputError(f"Expected a file to write, but got the folder {printable(path)}; give a file name in it.")
+        if place.exists() and not place.is_file():
+            yield place
+            return
+        temporary = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix[:20]}")
         # mkstemp would give 0600, which the user's colleagues could not read
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
@@ -52,7 +56,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"Expected to write {printable(path)}, but got {error.strerror or error}; free space or name another place."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):  # gone already, or its folder is
+                temporary.unlink()
 
 
 def _force_to_disk(path: Path) -> None:
