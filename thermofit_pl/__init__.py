@@ -1,3 +1,37 @@
-"""Calibrates thermometers and other sensors with Lightning: the line, how far to trust it, and a file that corrects new readings."""
+"""Calibrates thermometers and other sensors: the line, how far to trust it, and a file that corrects new readings."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thermofit_pl.calibration import Calibration as Calibration
+    from thermofit_pl.datamodule import ReadingsDataModule as ReadingsDataModule
+    from thermofit_pl.errors import InputError as InputError
+    from thermofit_pl.finish import fit as fit
+    from thermofit_pl.least_squares import least_squares as least_squares
+    from thermofit_pl.module import CalibrationModule as CalibrationModule
+    from thermofit_pl.moments import Moments as Moments
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Calibration": "calibration",
+    "CalibrationModule": "module",
+    "InputError": "errors",
+    "Moments": "moments",
+    "ReadingsDataModule": "datamodule",
+    "fit": "finish",
+    "least_squares": "least_squares",
+}
+__all__ = ["Calibration", "CalibrationModule", "InputError", "Moments", "ReadingsDataModule", "fit", "least_squares"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: torch and Lightning take three seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +32,11 @@ class Autocorrelation:
 
 @dataclass(frozen=True)
 class Line:
-    """The least-squares line of the reference on the indication, which is taken as exact. Each attribute has the shape ``(instruments,)``.
+    """The least-squares line of the reference on the indication, which is taken as exact. Each attribute has the shape
+    ``(instruments,)``.
 
-    Where there are too few readings for a number, it is NaN: the slope with equal indications, the uncertainties with fewer than three readings.
+    Where there are too few readings for a number, it is NaN: the slope with equal indications, the uncertainties with
+    fewer than three readings.
 
     Attributes:
         w: Slope [°C per indicated unit].
@@ -71,8 +74,9 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Line:
 
     Args:
         moments: Of the readings.
-        log: Autocorrelation, if the readings are a log: the variance of the slope is then multiplied by (1 + ρρx)/(1 − ρρx), that at the pivot
-            by (1 + ρ)/(1 − ρ), as for errors and indications that are first-order autoregressive (Bartlett 1946; Bayley and Hammersley 1946).
+        log: Autocorrelation, if the readings are a log: the variance of the slope is then multiplied by (1 + ρρx)/(1 −
+            ρρx), that at the pivot by (1 + ρ)/(1 − ρ), as for errors and indications that are first-order
+            autoregressive (Bartlett 1946; Bayley and Hammersley 1946).
     """
     n, pivot, _, sxx, slope, sse = moments.moments.unbind(-1)
     nan = torch.full_like(n, torch.nan)
@@ -105,7 +109,8 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Line:
 
 
 def _below_rounding(moments: Moments) -> Tensor:
-    """Whether the errors are within what float64 keeps of numbers of this size: four units in the last place of the largest ones."""
+    """Whether the errors are within what float64 keeps of numbers of this size: four units in the last place of the
+    largest ones."""
     eps = torch.finfo(torch.float64).eps
     indication = torch.maximum(moments.lowest.abs(), moments.highest.abs())
     ends = torch.stack([moments.slope * end + moments.intercept for end in (moments.lowest, moments.highest)])
@@ -114,12 +119,14 @@ def _below_rounding(moments: Moments) -> Tensor:
 
 
 def stability_limit(moments: Moments) -> Tensor:
-    """Returns the learning rate that plain full-batch SGD must stay strictly below, 2/λmax, shape ``(instruments,)``."""
+    """Returns the learning rate that plain full-batch SGD must stay strictly below, 2/λmax, shape
+    ``(instruments,)``."""
     return 2 / moments.eigen()[0]
 
 
 def distance(moments: Moments, w: Tensor, b: Tensor) -> Tensor:
-    """Returns the largest distance of a line from the least-squares line over the range of the indications, shape ``(instruments,)`` [°C]."""
+    """Returns the largest distance of a line from the least-squares line over the range of the indications, shape
+    ``(instruments,)`` [°C]."""
     dw, at_pivot = w.double() - moments.slope, moments.mean_error(w, b)
     return torch.maximum(
         (at_pivot + dw * (moments.lowest - moments.mean_indication)).abs(),
@@ -128,9 +135,11 @@ def distance(moments: Moments, w: Tensor, b: Tensor) -> Tensor:
 
 
 def steps_needed(moments: Moments, distance: Tensor, tolerance: Tensor, learning_rate: float) -> Tensor:
-    """Returns how many steps of plain full-batch SGD bring the distance down to the tolerance, shape ``(instruments,)``; inf if none does.
+    """Returns how many steps of plain full-batch SGD bring the distance down to the tolerance, shape
+    ``(instruments,)``; inf if none does.
 
-    The forecast is that of the slowest mode, which alone is left after a while: each step multiplies the distance by max |1 − lr · λ|.
+    The forecast is that of the slowest mode, which alone is left after a while: each step multiplies the distance by
+    max |1 − lr · λ|.
 
     Args:
         moments: Of the readings as SGD sees them (normalised).
@@ -146,7 +155,8 @@ def steps_needed(moments: Moments, distance: Tensor, tolerance: Tensor, learning
 
 @lru_cache(maxsize=4096)
 def coverage_factor(dof: int, probability: float = COVERAGE_PROBABILITY) -> float:
-    """Returns Student's t with ``dof`` degrees of freedom that covers the probability on both sides (JCGM 100:2008, G.3).
+    """Returns Student's t with ``dof`` degrees of freedom that covers the probability on both sides (JCGM 100:2008,
+    G.3).
 
     Args:
         dof: At least 1.
@@ -163,7 +173,7 @@ def coverage_factor(dof: int, probability: float = COVERAGE_PROBABILITY) -> floa
         return z + math.fsum(term / dof**power for power, term in enumerate(terms, start=1))
     import mpmath  # 0.1 s, and only small samples need it
 
-    def outside(t: float) -> float:
+    def outside(t: float) -> Any:
         return mpmath.betainc(dof / 2, 0.5, 0, dof / (dof + t * t), regularized=True) - (1 - probability)
 
     return float(mpmath.findroot(outside, (z, 3 * z + 40 / dof**2), solver="anderson", tol=1e-26))

@@ -1,9 +1,10 @@
 """Six numbers an instrument, from which the line, its uncertainty, the loss and every step of SGD follow.
 
-They are the count, the two means, the centred sum of squares of the indication, the least-squares slope, and the sum of squared errors that
-this slope leaves. Kept in this form, rather than as sums of squares and products, they merge by adding terms that are all positive (the update
-of a QR factorisation, written out for a line: Gentleman 1974, AS 75; Chan, Golub, LeVeque 1983 for the means). Nothing cancels, so the errors
-of a thermometer that is good to 0.1 mK over 100 °C keep ten digits and more, in any order and in batches of any size.
+They are the count, the two means, the centred sum of squares of the indication, the least-squares slope, and the sum
+of squared errors that this slope leaves. Kept in this form, rather than as sums of squares and products, they merge by
+adding terms that are all positive (the update of a QR factorisation, written out for a line: Gentleman 1974, AS 75;
+Chan, Golub, LeVeque 1983 for the means). Nothing cancels, so the errors of a thermometer that is good to 0.1 mK over
+100 °C keep ten digits and more, in any order and in batches of any size.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Readings(NamedTuple):
         indication: Normalised indications, shape ``(N,)``.
         reference: References, shape ``(N,)`` [°C].
         instrument: Index of each reading's instrument, shape ``(N,)``, or None where there is one instrument.
-        weight: Number of processes over the number of readings in the whole batch, or None for one process: what makes the mean of the
-            processes' gradients that of the batch, however unevenly it is split.
+        weight: Number of processes over the number of readings in the whole batch, or None for one process: what makes
+            the mean of the processes' gradients that of the batch, however unevenly it is split.
     """
 
     indication: Tensor
@@ -56,8 +57,9 @@ class Moments(Metric):
         instruments: Number of instruments.
 
     Attributes:
-        moments: Shape ``(instruments, 6)``, float64: count, mean indication, mean reference [°C], centred sum of squares of the indication,
-            least-squares slope (0 where the indications are equal), sum of squared errors about the least-squares line [°C²].
+        moments: Shape ``(instruments, 6)``, float64: count, mean indication, mean reference [°C], centred sum of
+            squares of the indication, least-squares slope (0 where the indications are equal), sum of squared errors
+            about the least-squares line [°C²].
         lowest: Smallest indication, shape ``(instruments,)``; inf without readings.
         highest: Largest indication, shape ``(instruments,)``; -inf without readings.
 
@@ -76,7 +78,9 @@ class Moments(Metric):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, instruments: int = 1, **kwargs: Any) -> None:  # kwargs are torchmetrics' own, such as process_group
+    def __init__(
+        self, instruments: int = 1, **kwargs: Any
+    ) -> None:  # kwargs are torchmetrics' own, such as process_group
         super().__init__(**kwargs)
         infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
         self.add_state("moments", torch.zeros(instruments, 6, dtype=torch.float64), dist_reduce_fx=merge_all)
@@ -109,7 +113,7 @@ class Moments(Metric):
             self.lowest.clamp_(max=low)
             self.highest.clamp_(min=high)
             chunk = CHUNK if x.device.type == "cpu" else len(x)
-            parts = torch.stack([of_readings(*part) for part in zip(x.split(chunk), y.split(chunk), strict=True)])
+            parts = torch.stack([of_readings(*part) for part in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)])
         else:
             assert instrument is not None
             self.lowest.scatter_reduce_(0, instrument, x, "amin")
@@ -118,7 +122,8 @@ class Moments(Metric):
         self.moments = merge(self.moments, merge_all(parts))
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the least-squares slope and intercept and their mean squared error, each of shape ``(instruments,)``."""
+        """Returns the least-squares slope and intercept and their mean squared error, each of shape
+        ``(instruments,)``."""
         return self.slope, self.intercept, self.sse / self.count.clamp(min=1)
 
     @property
@@ -161,9 +166,11 @@ class Moments(Metric):
         return w.double() * self.mean_indication + b.double() - self.mean_reference
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``; 0 for an instrument without readings.
+        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``; 0 for an instrument without
+        readings.
 
-        It is the least there can be, plus what the slope and the mean error add: three positive terms. Autograd differentiates it.
+        It is the least there can be, plus what the slope and the mean error add: three positive terms. Autograd
+        differentiates it.
 
         Args:
             w: Slope, shape ``(instruments,)`` [°C per unit], in the unit of the indications that were added.
@@ -195,10 +202,12 @@ class Moments(Metric):
             return self._like(self.moments.clone(), self.lowest.clone(), self.highest.clone())
 
     def eigen(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the eigenvalues of the loss's Hessian, larger first, and the cosine and sine of the first eigenvector.
+        """Returns the eigenvalues of the loss's Hessian, larger first, and the cosine and sine of the first
+        eigenvector.
 
-        The Hessian of the mean squared error is 2 [[sxx/n + x̄², x̄], [x̄, 1]]. Its determinant is 4 sxx/n, so the smaller eigenvalue comes
-        without cancellation, however far the indications are from zero. Each result has the shape ``(instruments,)``.
+        The Hessian of the mean squared error is 2 [[sxx/n + x̄², x̄], [x̄, 1]]. Its determinant is 4 sxx/n, so the
+        smaller eigenvalue comes without cancellation, however far the indications are from zero. Each result has the
+        shape ``(instruments,)``.
         """
         x, variance = self.mean_indication, self.sxx / self.count.clamp(min=1)
         difference = variance + x.square() - 1
@@ -209,8 +218,9 @@ class Moments(Metric):
     def after(self, steps: Tensor, w: Tensor, b: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
         """Returns ``w`` and ``b`` after so many steps of plain full-batch SGD.
 
-        A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a step multiplies the
-        distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line (equal indications) stays where it is.
+        A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
+        step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
+        (equal indications) stays where it is.
 
         Args:
             steps: Numbers of steps, shape ``(K,)``.
@@ -276,8 +286,8 @@ def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -
 def merge(first: Tensor, second: Tensor) -> Tensor:
     """Returns the moments of two sets of readings together, shape ``(..., 6)`` as each of them.
 
-    The new slope is the mean of the two slopes and of that between the two centres, weighted by their sums of squares; what each of the three
-    leaves about it is added to the errors.
+    The new slope is the mean of the two slopes and of that between the two centres, weighted by their sums of squares;
+    what each of the three leaves about it is added to the errors.
     """
     n_a, x_a, y_a, sxx_a, w_a, sse_a = first.unbind(-1)
     n_b, x_b, y_b, sxx_b, w_b, sse_b = second.unbind(-1)
@@ -293,7 +303,8 @@ def merge(first: Tensor, second: Tensor) -> Tensor:
 
 
 def merge_all(parts: Tensor) -> Tensor:
-    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``, two by two."""
+    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``, two by
+    two."""
     while len(parts) > 1:
         odd = parts[-1:] if len(parts) % 2 else parts[:0]
         even = len(parts) - len(odd)

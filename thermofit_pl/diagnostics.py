@@ -1,0 +1,213 @@
+"""What the six numbers don't tell: the largest error, curvature, readings that stand out, and the autocorrelation of a
+log."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermofit_pl import findings
+from thermofit_pl.readings import Block
+
+FloatArray = NDArray[np.float64]
+
+SAMPLE_SIZE = 100_000
+GAP = 1.5  # neighbours of a log that are further apart than this many usual spacings are no pair: a single lost reading makes 2
+
+
+@dataclass
+class Sample:
+    """Readings drawn at random, all alike, from a stream: all of them while they are few.
+
+    Each time more than ``size`` are kept, each is kept on with probability ½, and new ones are taken at half the rate
+    from then on.
+
+    Args:
+        size: Most readings to keep.
+        seed: Of the draw.
+    """
+
+    size: int = SAMPLE_SIZE
+    seed: int = 0
+    blocks: list[Block] = field(default_factory=list, init=False)
+    rate: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.seed)
+
+    def __len__(self) -> int:
+        return sum(len(block.indication) for block in self.blocks)
+
+    def add(self, block: Block) -> None:
+        """Draws from the readings of a block."""
+        self.blocks.append(block if self.rate == 1 else self._draw(block, self.rate))
+        while len(self) > self.size:
+            self.rate /= 2
+            self.blocks = [self._draw(block, 0.5) for block in self.blocks]
+
+    def _draw(self, block: Block, probability: float) -> Block:
+        n = len(block.indication)
+        gaps = self._random.geometric(probability, size=int(n * probability + 6 * math.sqrt(n * probability) + 12))
+        at = np.cumsum(gaps) - 1
+        return block.take(at[at < n])
+
+    def column(self, name: str) -> FloatArray:
+        """Returns a column of the kept readings, shape ``(N,)``."""
+        return np.concatenate([getattr(block, name) for block in self.blocks] or [np.empty(0)])
+
+    def place(self, index: int) -> dict[str, Any]:
+        """Returns the file (None for arrays) and the row of a kept reading."""
+        for block in self.blocks:
+            if index < len(block.indication):
+                return {"file": block.file.name or None, "row": int(block.rows[index])}
+            index -= len(block.indication)
+        raise IndexError(index)
+
+
+class LagProducts:
+    """Products of each reading of a log with the next, from which the lag-1 autocorrelations follow for any line.
+
+    They are kept about a provisional line (the first block's), so that the errors of a good thermometer are not lost
+    in its readings.
+
+    Attributes:
+        products: Sums over pairs of the outer product of (1, deviation of the indication, provisional error) with that
+            of the next reading, shape ``(3, 3)``.
+        pairs: Number of pairs.
+    """
+
+    def __init__(self) -> None:
+        self.products = np.zeros((3, 3))
+        self.pairs = 0
+        self._frame: tuple[float, float, float] | None = None
+        self._spacing = 0.0
+        self._last: tuple[FloatArray, float] | None = None
+
+    def add(self, block: Block) -> None:
+        """Adds the readings of a block that follows the one before in time."""
+        assert block.reference is not None
+        assert block.time is not None
+        x, y, time = block.indication, block.reference, block.time
+        if self._frame is None:
+            dx = x - x.mean()
+            slope = float(dx @ y / (dx @ dx)) if dx.any() else 0.0
+            self._frame = (float(x.mean()), float(y.mean()), slope)
+            steps = np.diff(time)
+            self._spacing = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.inf
+        x0, y0, slope = self._frame
+        terms = np.stack([np.ones_like(x), x - x0, slope * (x - x0) - (y - y0)])
+        if self._last is not None:
+            terms = np.column_stack([self._last[0], terms])
+            time = np.concatenate([[self._last[1]], time])
+        neighbours = np.diff(time) <= GAP * self._spacing
+        self.products += (terms[:, :-1] * neighbours) @ terms[:, 1:].T
+        self.pairs += int(neighbours.sum())
+        self._last = (terms[:, -1], float(time[-1]))
+
+    def autocorrelation(
+        self, w: float, pivot: float, mean_reference: float, mse: float, variance: float
+    ) -> tuple[float, float]:
+        """Returns the lag-1 autocorrelations of the errors about a line and of the indications.
+
+        That of the errors is corrected for the bias of an estimate about a fitted mean, (1 + 3ρ)/n (Marriott and Pope
+        1954).
+
+        Args:
+            w: Slope of the line [°C per indicated unit].
+            pivot: Mean indication.
+            mean_reference: Mean reference [°C].
+            mse: Mean squared error of the line [°C²].
+            variance: Variance of the indications, over n.
+        """
+        if self._frame is None or self.pairs < 2 or mse == 0:
+            return 0.0, 0.0
+        x0, y0, slope = self._frame
+        # error = provisional error + (w − slope) (x − x0) + what the line's value at x0 differs by
+        error = np.array([mean_reference + w * (x0 - pivot) - y0, w - slope, 1.0])
+        indication = np.array([x0 - pivot, 1.0, 0.0])
+        rho = error @ self.products @ error / self.pairs / mse
+        rho_x = indication @ self.products @ indication / self.pairs / variance
+        return _bounded(rho + (1 + 3 * rho) / self.pairs), _bounded(rho_x)
+
+
+def _bounded(rho: float) -> float:
+    """Keeps an estimate of a correlation inside (−1, 1), where the variance factors are finite."""
+    return float(np.clip(rho, -0.9999, 0.9999))
+
+
+def diagnose(
+    sample: Sample, w: float, b: float, *, s: float, n: int, pivot: float, sxx: float, rho: float = 0.0
+) -> dict[str, Any]:
+    """Returns the largest error of a line among the sampled readings, whether they show curvature, and which one
+    stands out.
+
+    Args:
+        sample: Readings.
+        w: Slope [°C per indicated unit].
+        b: Intercept [°C].
+        s: Standard deviation of the errors [°C]; NaN or 0 where there is none, and then no test is made.
+        n: Number of all readings.
+        pivot: Mean indication.
+        sxx: Centred sum of squares of the indications.
+        rho: Lag-1 autocorrelation of the errors of a log, which makes a curvature by chance likelier.
+    """
+    x, y = sample.column("indication"), sample.column("reference")
+    error = w * x + b - y
+    largest = int(np.abs(error).argmax())
+    result: dict[str, Any] = {
+        "sampled": len(x),
+        "largest_error": findings.LargestError(error=float(error[largest]), **_reading(sample, x, y, largest)),
+        "curvature_p": None,
+        "outlying": None,
+    }
+    if not s > 0 or n < 4:
+        return result
+    result["curvature_p"] = curvature(x, error, rho)
+    leverage = 1 / n + (x - pivot) ** 2 / sxx
+    standardised = error / (s * np.sqrt(np.clip(1 - leverage, 1e-12, None)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # deleted residuals (Belsley, Kuh, Welsch 1980): each reading against the line and s of all others
+        t = standardised * np.sqrt((n - 3) / (n - 2 - standardised**2))
+    t = np.where(np.isfinite(t), t, np.sign(standardised) * 1e6)
+    worst = int(np.abs(t).argmax())
+    if abs(t[worst]) > 3:
+        count = int((np.abs(t) > 3).sum())
+        result["outlying"] = findings.Outlying(t=float(t[worst]), count=count, **_reading(sample, x, y, worst))
+    return result
+
+
+def _reading(sample: Sample, x: FloatArray, y: FloatArray, index: int) -> dict[str, Any]:
+    return {"indication": float(x[index]), "reference": float(y[index]), **sample.place(index)}
+
+
+def curvature(x: FloatArray, error: FloatArray, rho: float = 0.0) -> float | None:
+    """Returns how probable a quadratic term this large is by chance (F test with 1 and n − 3 degrees of freedom); None
+    if it can't be told.
+
+    Args:
+        x: Indications, shape ``(N,)``.
+        error: Errors about a line, shape ``(N,)`` [°C].
+        rho: Lag-1 autocorrelation of the errors, by which the variance of the term is taken to grow as that of a mean
+            does.
+    """
+    n = len(x)
+    z = (x - x.mean()) / x.std()
+    basis, triangle = np.linalg.qr(np.stack([np.ones(n), z, z * z], axis=1))
+    if n < 4 or abs(triangle[2, 2]) < 1e-9 * math.sqrt(n):
+        return None  # two set points: no quadratic can be told from a line
+    parts = basis.T @ error
+    left = error - basis @ parts
+    dof = n - 3
+    variance = float(left @ left) / dof * (1 + rho) / (1 - rho)
+    return tail_of_f(float(parts[2]) ** 2 / variance, dof) if variance > 0 else 0.0
+
+
+def tail_of_f(f: float, dof: int) -> float:
+    """Returns the probability that an F with 1 and ``dof`` degrees of freedom exceeds ``f``."""
+    import mpmath  # 0.1 s, after the fit
+
+    return float(mpmath.betainc(dof / 2, 0.5, 0, dof / (dof + f), regularized=True))

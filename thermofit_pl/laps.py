@@ -1,0 +1,133 @@
+"""Many full-batch steps of an optimiser in one Lightning epoch: a lap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from thermofit_pl.moments import Moments
+
+POINTS = 200  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
+
+
+@dataclass
+class Points:
+    """Some steps of a run, as a curve shows them.
+
+    Attributes:
+        steps: Numbers of the steps, counted from 1.
+        loss: Mean squared error before each of them, the mean over instruments, as long as ``steps`` [°C²].
+        w: Slopes after each of them, shape ``(steps, instruments)`` [°C per normalised unit].
+        b: Intercepts after each of them, shape ``(steps, instruments)`` [°C].
+    """
+
+    steps: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    w: list[Tensor] = field(default_factory=list)
+    b: list[Tensor] = field(default_factory=list)
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether an optimiser's step is w ← w − learning rate · gradient, and nothing else."""
+    extras = ("momentum", "weight_decay", "dampening", "nesterov", "maximize")
+    return type(optimizer) is SGD and all(
+        not any(group[extra] for extra in extras) and all(p.dtype == torch.float64 for p in group["params"])
+        for group in optimizer.param_groups
+    )
+
+
+def shown_steps(total: int, lap: int) -> list[int]:
+    """Returns the steps, counted from 1, that a curve of a run shows.
+
+    They lie at equal ratios, so that the curve is dense where the loss falls fast; the ends of laps are among them,
+    thinned evenly where there are more than ``POINTS``.
+
+    Args:
+        total: Steps of the whole run.
+        lap: Steps of a lap.
+    """
+    chosen = {round(total ** (k / POINTS)) for k in range(POINTS + 1)} | {1, total}
+    every = lap * max(1, -(-(total // lap) // POINTS))
+    return sorted(chosen | set(range(every, total + 1, every)))
+
+
+class Lap:
+    """The steps of one lap, from the parameters as they are when it is made.
+
+    Args:
+        moments: Of all normalised readings.
+        w: Slope, a parameter of shape ``(instruments,)``.
+        b: Intercept likewise.
+        first: Number of the lap's first step, from 1.
+        count: Number of its steps.
+        shown: The steps whose points are kept.
+    """
+
+    def __init__(
+        self, moments: Moments, w: nn.Parameter, b: nn.Parameter, first: int, count: int, shown: Sequence[int] = ()
+    ) -> None:
+        self.moments = moments
+        self.first = first
+        self.count = count
+        self.points = Points(steps=list(shown))
+        self._w, self._b = w, b
+        self._start = (w.detach().clone(), b.detach().clone())
+        self._losses: list[Tensor] | None = None
+        self._learning_rate = 0.0
+
+    def go_on(self, optimizer: Optimizer) -> None:
+        """Makes the rest of the lap's steps, of which Lightning has made the first.
+
+        Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the loss that the moments give.
+        """
+        if is_plain_sgd(optimizer):
+            self._learning_rate = float(optimizer.param_groups[0]["lr"])
+            last = torch.tensor([self.count - 1], device=self._w.device)
+            w, b = self.moments.after(last, self._w.detach(), self._b.detach(), self._learning_rate)
+            with torch.no_grad():
+                self._w.copy_(w[0])
+                self._b.copy_(b[0])
+            self._keep_points()
+        else:
+            self._one_by_one(optimizer)
+
+    def losses(self, steps: Sequence[int]) -> Tensor:
+        """Returns the losses before some of the lap's steps, the means over instruments, shape ``(len(steps),)`` [°C²]."""
+        index = torch.tensor([step - self.first for step in steps], device=self._w.device)
+        if self._losses is not None:
+            return torch.stack(self._losses)[index]
+        w, b = self.moments.after(index, *self._start, self._learning_rate)
+        return self.moments.mse(w, b).mean(dim=-1)
+
+    def _keep_points(self) -> None:
+        if not self.points.steps:
+            return
+        done = torch.tensor([step - self.first + 1 for step in self.points.steps], device=self._w.device)
+        w, b = self.moments.after(done, *self._start, self._learning_rate)
+        self.points.loss = self.losses(self.points.steps).tolist()
+        self.points.w, self.points.b = list(w.cpu()), list(b.cpu())
+
+    def _one_by_one(self, optimizer: Optimizer) -> None:
+        with torch.no_grad():
+            self._losses = [self.moments.mse(*self._start).mean()]
+        wanted = set(self.points.steps)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = self.moments.mse(self._w, self._b).sum()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch ships no type for it
+            return loss
+
+        instruments = len(self._start[0])
+        for step in range(self.first, self.first + self.count):
+            if step > self.first:
+                loss = optimizer.step(closure)  # type: ignore[arg-type]  # torch's closure is typed to return a float
+                self._losses.append(torch.as_tensor(loss).detach() / instruments)
+            if step in wanted:
+                self.points.w.append(self._w.detach().cpu().clone())
+                self.points.b.append(self._b.detach().cpu().clone())
+        self.points.loss = self.losses(self.points.steps).tolist() if wanted else []
