@@ -96,7 +96,7 @@ def test_a_decimal_point_beside_decimal_commas_could_separate_thousands(write: W
         read(path, decimal_comma=True)
 
 
-@pytest.mark.parametrize("name", ["readings.parquet", "wrong name.csv"])
+@pytest.mark.parametrize("name", ["readings.parquet", "wrong name.csv", "100%20 *[x]?#ü.arrow"])
 @pytest.mark.parametrize("save", [pl.DataFrame.write_parquet, pl.DataFrame.write_ipc])
 @pytest.mark.parametrize("kind", [pl.Float64, pl.Float32, pl.Decimal(10, 4), pl.String, pl.Categorical])
 def test_parquet_and_arrow(tmp_path: Path, name: str, save: Callable[..., None], kind: Any) -> None:
@@ -381,6 +381,25 @@ def test_a_file_that_changes_or_vanishes(write: Write) -> None:
     Path(path).unlink()
     with pytest.raises(InputError, match=r"is not there; check the name"):
         list(table.blocks())
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "arrow"])
+def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path, kind: str) -> None:
+    frame = pl.DataFrame({"shown": np.random.default_rng(0).random(2_000_000), "true": 0.0})
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        frame.write_parquet(path, row_group_size=1 << 16)
+    elif kind == "arrow":
+        frame.write_ipc(path)
+    else:
+        content = frame.write_csv().encode()
+        path.write_bytes(content if kind == "csv" else gzip.compress(content, 1))
+    blocks = Table(str(path), "shown", "true").blocks()
+    next(blocks)
+    with path.open("r+b") as stream:
+        stream.truncate(1000)
+    with pytest.raises(InputError, match=r"changed while it was read; start again when nothing writes to it"):
+        list(blocks)
 
 
 def test_indications_and_frames_have_every_row(write: Write) -> None:

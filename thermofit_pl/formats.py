@@ -75,18 +75,8 @@ class TableFile:
 
         if self.kind == "parquet":
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
-        return pl.scan_ipc(self.path, glob=False, hive_partitioning=False)
-
-    def unique_columns(self) -> list[str]:
-        """The names in its header, numbered where one comes again."""
-        names: dict[str, None] = {}
-        for name in self.columns:
-            tried, again = name, 1
-            while tried in names:
-                again += 1
-                tried = f"{name}_{again}"
-            names[tried] = None
-        return list(names)
+        # as an address, for from a path Polars maps the file into memory: a file that is cut meanwhile ends the process
+        return pl.scan_ipc(self.path.absolute().as_uri(), glob=False, hive_partitioning=False)
 
     def check_unchanged(self) -> None:
         """Complains when the file is no longer the one that was opened."""
@@ -207,7 +197,7 @@ def _open_text(
         sample = b""
         while len(sample) < HEADER_BYTES and (piece := stream.read(HEADER_BYTES - len(sample))):
             sample += piece
-    kind = next((words for magic, words in OTHERS.items() if sample.startswith(magic)), None)
+    kind = next((words for magic, words in OTHERS.items() if sample.startswith(magic)), "")
     if kind or b"\0" in sample[:65536] or sample.startswith((b"PAR1", b"ARROW1", b"\x1f\x8b")):
         raise InputError(
             f"Expected {printable(path)} to be a table (CSV, TSV, gzipped or not, Parquet or Arrow), but it is "

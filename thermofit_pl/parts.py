@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from thermofit_pl.cells import Part, Wanted, columns_of
+from thermofit_pl.errors import InputError
 from thermofit_pl.formats import TableFile, readable
-from thermofit_pl.text_tables import BLOCK, cut, text_frames, text_parts
+from thermofit_pl.text_tables import BLOCK, cut, text_frames, text_parts, unique
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,8 +19,12 @@ def parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[
 
     However the file is cut, every row belongs to exactly one of its intervals.
     """
-    with readable(file.path):
-        yield from (text_parts if file.kind == "text" else _columnar_parts)(file, wanted, low, high)
+    try:
+        with readable(file.path):
+            yield from (text_parts if file.kind == "text" else _columnar_parts)(file, wanted, low, high)
+    except InputError:
+        file.check_unchanged()  # then that is what went wrong
+        raise
     file.check_unchanged()
 
 
@@ -53,7 +58,7 @@ def frames(file: TableFile) -> pl.LazyFrame:
                     return
         file.check_unchanged()
 
-    return register_io_source(source, schema=dict.fromkeys(file.unique_columns(), pl.String))
+    return register_io_source(source, schema=dict.fromkeys(unique(file.columns), pl.String))
 
 
 def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[Part]:

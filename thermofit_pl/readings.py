@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from thermofit_pl.cells import Columns, Rows
+
 SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
 
 
@@ -87,7 +89,8 @@ class Table:
         self._wanted = Wanted(tuple(dict.fromkeys(self._roles.values())), time, decimal_comma)
         self._tables = tuple(open_table(file, self._roles, decimal_comma=decimal_comma) for file in find_files(path))
         self._missing = missing
-        self._in_order: bool | None = None
+        self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
+        self._times: int = 0  # and how many there are
         self._hash: _Hash | None = None
         self.files: tuple[Path, ...] = tuple(table.path for table in self._tables)
         self.columns: list[str] = list(self._tables[0].columns)
@@ -127,11 +130,10 @@ class Table:
         """
         column = self._roles["indication"]
         for table, part, _ in self._parts(Wanted((column,), None, self._wanted.decimal_comma), (0, 1)):
+            values = self._check(table, part, None)[0][column]  # complains, also of a value that is too large
             if self._missing == "drop":
-                check(table.path, part, None, drop=True)  # for values that are too large
-                yield np.where(np.isfinite(part.values[column]), part.values[column], np.nan)
-            else:
-                yield check(table.path, part, None, drop=False)[0][column]
+                values = np.where(np.isfinite(part.values[column]), part.values[column], np.nan)
+            yield values
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
@@ -179,13 +181,20 @@ class Table:
 
     def _checked(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         for table, part, done in self._parts(self._wanted, share):
-            values, rows = check(table.path, part, self._roles.get("reference"), drop=self._missing == "drop")
+            values, rows = self._check(table, part, self._roles.get("reference"))
             self.dropped += len(part.rows) - len(rows)
             if len(rows):
                 picked = {role: values[column] for role, column in self._roles.items()}
                 yield Block(picked["indication"], picked.get("reference"), picked.get("time"), table.path, rows)
             if progress:
                 progress(done)
+
+    def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
+        try:
+            return check(table.path, part, reference, drop=self._missing == "drop")
+        except InputError:
+            table.check_unchanged()  # then that is what went wrong
+            raise
 
     def _sorted_by_time(self) -> bool:
         """Looks through the time column alone, once."""
@@ -206,39 +215,29 @@ class Table:
                         f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
                         f"{quoted(self._wanted.time)}; sort the table by that column first."
                     )
-            self._in_order = in_order
+            self._in_order, self._times = in_order, count
         return self._in_order
 
     def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
-        found = list(self._checked((0, 1), progress))
-        if not found:
-            return
-        times = np.concatenate([block.time for block in found if block.time is not None])
-        order = np.argsort(times, kind="stable")
-        starts = np.cumsum([0, *(len(block.rows) for block in found)])
-        rank, world = share
-        order = order[len(order) * rank // world : len(order) * (rank + 1) // world]
-        indication = np.concatenate([block.indication for block in found])
-        reference = (
-            np.concatenate([block.reference for block in found if block.reference is not None])
-            if found[0].reference is not None
-            else None
-        )
-        rows = np.concatenate([np.asarray(block.rows, dtype=np.int64) for block in found])
-        files = np.array([self.files.index(block.file) for block in found])
+        whole = {role: np.empty(self._times) for role in self._roles}
+        rows = np.empty(self._times, dtype=np.int64)
+        starts, files, n = [], [], 0
+        for block in self._checked((0, 1), progress):
+            starts.append(n)
+            files.append(self.files.index(block.file))
+            place = slice(n, n := n + len(block.rows))
+            for role, column in whole.items():
+                column[place] = getattr(block, role)
+            rows[place] = block.rows
+        order = np.argsort(whole["time"][:n], kind="stable")[n * share[0] // share[1] : n * (share[0] + 1) // share[1]]
         for first in range(0, len(order), BLOCK):
             picked = order[first : first + BLOCK]
-            file = files[np.searchsorted(starts, picked, side="right") - 1]
-            for run in np.split(np.arange(len(picked)), np.flatnonzero(np.diff(file)) + 1):
-                at = picked[run]
-                yield Block(
-                    indication[at],
-                    None if reference is None else reference[at],
-                    times[at],
-                    self.files[file[run[0]]],
-                    rows[at],
-                )
+            file = np.asarray(files)[np.searchsorted(starts, picked, side="right") - 1]
+            for at in np.split(picked, np.flatnonzero(np.diff(file)) + 1):
+                path = self.files[files[int(np.searchsorted(starts, at[0], side="right")) - 1]]
+                columns = {role: column[at] for role, column in whole.items()}
+                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at])
 
 
 class _Hash:

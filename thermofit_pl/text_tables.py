@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,10 +74,25 @@ def text_parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iter
 
 def text_frames(file: TableFile) -> Iterator[pl.DataFrame]:
     """Reads every cell of a text table as text; rows are those that `text_parts` gives."""
-    parser = _Parser(file, range(len(file.columns)))
+    parser, names = _Parser(file, range(len(file.columns))), unique(file.columns)
     for chunk in _chunks(file, parser.header):
         frame = parser.cells(chunk, plain=False)[0]
-        yield frame.rename(dict(zip(frame.columns, file.unique_columns(), strict=True)))
+        yield frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def unique(columns: Sequence[str]) -> list[str]:
+    """The names of columns, numbered where one comes again."""
+    taken, last, names = set(columns), dict[str, int](), list[str]()
+    for name in columns:
+        if name in last:
+            again = next(n for n in count(last[name] + 1) if f"{name}_{n}" not in taken)
+            last[name] = again
+            names.append(f"{name}_{again}")
+            taken.add(names[-1])
+        else:
+            last[name] = 1
+            names.append(name)
+    return names
 
 
 def _share(chunk: _Chunk, parsed: Future[tuple[Columns, Rows]], low: float, high: float) -> Iterator[Part]:
