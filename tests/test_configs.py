@@ -1,0 +1,38 @@
+"""Every shipped configuration runs, and gives what its first lines promise."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from thermofit_pl.__main__ import main
+
+CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+PROMISE = re.compile(
+    r"SGD to end at w (\S+), b (\S+) on .* indications, and the least-squares line (\S+) · indication − (\d+\.\d+)\."
+)
+
+
+def test_there_are_configs() -> None:
+    assert {path.stem for path in CONFIGS} >= {"notebook", "adam", "minibatches", "early"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_gives_what_it_promises(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    promise = PROMISE.search(path.read_text(encoding="utf-8"))
+    assert promise is not None
+    assert main(["fit", "--config", str(path)]) == 0
+    calibration = json.loads(Path("logs/fit/version_0/calibration.json").read_text(encoding="utf-8"))
+    ended = re.search(r"SGD ended at w (\S+), b (\S+)\.", capsys.readouterr().out)
+    assert ended is not None
+    for promised, came in zip(promise.groups()[:2], ended.groups(), strict=True):
+        digits = len(promised.partition(".")[2])
+        assert float(came) == pytest.approx(float(promised), abs=0.6 * 10**-digits)
+    assert calibration["w"] == pytest.approx(float(promise[3]), abs=5e-7)
+    assert calibration["b"] == pytest.approx(-float(promise[4]), abs=5e-5)
