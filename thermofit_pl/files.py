@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.wording import printable
@@ -59,6 +60,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if temporary is not None:
             with suppress(OSError):  # gone already, or its folder is
                 temporary.unlink()
+
+
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """Standard output as a binary file; what happens when nobody reads on is one sentence."""
+    if sys.stdout is None:
+        raise InputError("Expected an open standard output, but it is closed; use --output FILE.")
+    try:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more at exit, and would complain again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError(
+            f"Expected to write all to standard output, but got {error.strerror}; the rest is lost."
+        ) from None
 
 
 def _force_to_disk(path: Path) -> None:

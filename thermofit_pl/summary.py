@@ -33,7 +33,7 @@ def summary(calibration: Calibration) -> str:
     """
     c = calibration
     lines = [f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} °C", _line(c)]
-    lines += [_readings(c), *_fit(c), *_good_to(c), *_largest(c.diagnostics)]
+    lines += [_readings(c), *_fit(c), *_good_to(c), *_largest(c)]
     if c.scale is not None:
         lines.append(c.scale.sentence() + ".")
     lines += [*_snap(c), *_warnings(c.diagnostics, c.dof), *_sgd(c)]
@@ -44,6 +44,8 @@ def _line(c: Calibration) -> str:
     line = f"w = {short(c.w, c.u_w)} °C/unit, b = {short(c.b, c.u_b)} °C"
     if c.finish == "snap":
         return f"{line}: exact, if it truly is that scale."
+    if c.finish == "sgd":
+        line += ", where SGD ended"
     return f"{line} (in brackets: the standard uncertainty, in the last digits)." if c.u_w else f"{line}."
 
 
@@ -58,14 +60,14 @@ def _readings(c: Calibration) -> str:
 
 def _fit(c: Calibration) -> Iterator[str]:
     r_squared = "" if c.r_squared is None else f", R² = {_r_squared(c.r_squared)}"
-    if c.n < 3:
+    if c.n < 3 and c.snap is None:
         yield "Two readings give a line, but nothing about how far to trust it: take at least a third."
-    elif c.below_rounding:
+    elif _is_exact(c):
         yield f"The readings follow the line to the rounding of their numbers{r_squared}: no scatter to judge it by."
     elif c.s is None or c.coverage_factor is None:
         yield (
-            f"The line is SGD's, before it has converged: nothing says how far to trust it (rmse = {two_digits(c.rmse)} °C"
-            f"{r_squared})."
+            f"SGD's line, before it has converged, has no uncertainty (rmse = {two_digits(c.rmse)} °C{r_squared}): "
+            "nothing says how far to trust it."
         )
     else:
         probability = f"{100 * c.coverage_probability:.4g} %"
@@ -73,6 +75,11 @@ def _fit(c: Calibration) -> Iterator[str]:
             f"The references scatter about the line by s = {two_digits(c.s)} °C ({count(c.dof)} degrees of freedom"
             f"{r_squared}); k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
         )
+
+
+def _is_exact(c: Calibration) -> bool:
+    """Whether errors are made of rounding."""
+    return c.snap is None and (c.below_rounding or c.n < 3)
 
 
 def _r_squared(value: float) -> str:
@@ -83,33 +90,38 @@ def _r_squared(value: float) -> str:
 
 
 def _good_to(c: Calibration) -> Iterator[str]:
-    if c.u_pivot is None or c.coverage_factor is None or c.s is None or c.below_rounding:
+    if c.u_pivot is None or c.coverage_factor is None or c.s is None or _is_exact(c):
         return
     low, high = c.indication_range
     k = c.coverage_factor
     ends = [k * c.correct(x, "ignore").u_single for x in (low, high)]
     middle = k * c.correct(low + (high - low) / 2, "ignore").u_single
     at_ends = sorted({two_digits(end) for end in ends}, key=float)
+    where = f"in the middle of the range and ±{' and ±'.join(at_ends)} °C at its ends"
+    if at_ends == [two_digits(middle)]:
+        where = "in the middle of the range and at its ends"
     yield (
-        f"A corrected reading is good to ±{two_digits(middle)} °C in the middle of the range and "
-        f"±{' and ±'.join(at_ends)} °C at its ends ({100 * c.coverage_probability:.4g} % of readings)."
+        f"A corrected reading is good to ±{two_digits(middle)} °C {where} "
+        f"({100 * c.coverage_probability:.4g} % of readings)."
     )
 
 
-def _largest(found: Diagnostics) -> Iterator[str]:
-    largest = found.largest_error
-    if largest is None:
+def _largest(c: Calibration) -> Iterator[str]:
+    largest = c.diagnostics.largest_error
+    if largest is None or _is_exact(c):
         return
     sign = "above" if largest.error > 0 else "below"
     size = two_digits(abs(largest.error))
     yield (
-        f"The largest error: the line is {size} °C {sign} the reference {signed(f'{largest.reference:.6g}')} °C"
-        f"{_place(largest.row, largest.file)}, indication {signed(f'{largest.indication:.6g}')}."
+        f"The largest error: the line is {size} °C {sign} the reference, {signed(f'{largest.reference:.6g}')} °C at "
+        f"indication {signed(f'{largest.indication:.6g}')}{_place(largest.row, largest.file)}."
     )
 
 
 def _place(row: int | None, file: str | None) -> str:
-    return "" if row is None else f" in row {row}{f' of {printable(file)}' if file else ''}"
+    if row is None:
+        return ""
+    return f" in row {row} of {printable(file)}" if file else f" of reading {row}"
 
 
 def _snap(c: Calibration) -> Iterator[str]:
@@ -128,28 +140,29 @@ def _warnings(found: Diagnostics, dof: int) -> Iterator[str]:
         )
     if found.curvature_p is not None and found.curvature_p < CURVED:
         yield (
-            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): the truth is no straight line over the "
-            "whole range; calibrate over the part that you use."
+            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): the truth is no straight line over "
+            "the whole range; calibrate over the part that you use."
         )
     out = found.outlying
     if out is not None and abs(out.t) > STANDS_OUT:
         stand = "reading stands" if out.count == 1 else "readings stand"
+        chance = f"{two_digits(found.sampled * _chance(dof - 1))} in {count(found.sampled)}"
         yield (
             f"{count(out.count)} {stand} out (more than {STANDS_OUT:g} times the usual error) where chance gives "
-            f"{two_digits(found.sampled * _chance(dof - 1))} in {count(found.sampled)}; the farthest, {abs(out.t):.1f} times, "
-            f"is {signed(f'{out.reference:.6g}')} °C at {signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
+            f"{chance}; the farthest, {abs(out.t):.1f} times, is {signed(f'{out.reference:.6g}')} °C at indication "
+            f"{signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
         )
     log = found.autocorrelation
     if log is not None:
-        estimate = "; above 0.9 as here, the uncertainties are estimates" if log.errors > ESTIMATE else ""
+        estimate = "; above 0.9, as here, they are estimates" if log.errors > ESTIMATE else ""
         yield (
-            f"Neighbouring errors of the log are alike (autocorrelation {signed(f'{log.errors:.2f}')}, of the "
-            f"indications {signed(f'{log.indications:.2f}')}): the uncertainties take that into account{estimate}."
+            f"Neighbouring errors of the log are alike (autocorrelation {signed(f'{log.errors:.2f}')}; of the "
+            f"indications, {signed(f'{log.indications:.2f}')}): the uncertainties take that into account{estimate}."
         )
 
 
 def _chance(dof: int) -> float:
-    """The probability of |t| > 3, by the series for whole degrees of freedom (Abramowitz and Stegun 26.7.3, 26.7.4)."""
+    """The probability of |t| > 3, by the series for whole degrees of freedom (Abramowitz and Stegun 26.7.3)."""
     if dof > 10_000:
         return math.erfc(STANDS_OUT / math.sqrt(2))
     if dof < 1:
@@ -176,4 +189,5 @@ def _sgd(c: Calibration) -> Iterator[str]:
         return
     needed = f"; it needs about {count(sgd.steps_needed)} more" if sgd.steps_needed else ""
     advice = f"; {printable(sgd.advice)}" if sgd.advice else ""
-    yield f"After {steps}, SGD is still up to {distance} from {of} in the range: it has not converged{needed}{advice}."
+    still = f"After {steps}, SGD is still up to {distance} from {of} in the range: it has not converged"
+    yield f"{still}{needed}{advice}."
