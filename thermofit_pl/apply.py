@@ -69,8 +69,8 @@ def apply(
             "arrays; add it."
         )
     with ExitStack() as stack:
-        stack.enter_context(_own_options())
         path = stack.enter_context(_spooled_input()) if table == "-" else table
+        stack.enter_context(_own_words(path, table))
         tables = _open(path, column, decimal_comma)
         place = output or ("-" if table == "-" else _default_output(Path(table), len(tables)))
         kind = _kind(place)
@@ -244,13 +244,14 @@ def _report(calibration: Calibration, counts: tuple[int, int, int], place: str) 
 
 
 @contextmanager
-def _own_options() -> Iterator[None]:
-    """Lets complaints about a table name the options of ``apply``, where ``fit`` has others."""
+def _own_words(path: str, table: str) -> Iterator[None]:
+    """Lets complaints about a table name what was typed: ``apply`` has other options than ``fit``."""
     try:
         yield
     except InputError as error:
         text = str(error).replace(" (--data.path)", "").replace("--data.decimal_comma true", "--decimal-comma")
-        raise InputError(text.replace("--data.decimal_comma", "--decimal-comma").replace("--data.", "--")) from None
+        text = text.replace("--data.decimal_comma", "--decimal-comma").replace("--data.", "--")
+        raise InputError(text.replace(printable(path), "standard input") if table == "-" else text) from None
 
 
 @contextmanager
