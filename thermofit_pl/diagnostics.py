@@ -1,5 +1,4 @@
-"""What the six numbers don't tell: the largest error, curvature, readings that stand out, and the autocorrelation of a
-log."""
+"""What the six numbers don't tell: the largest error, curvature, outlying readings, a log's autocorrelation."""
 
 from __future__ import annotations
 
@@ -8,15 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from thermofit_pl import findings
+from thermofit_pl.moments import Moments
 from thermofit_pl.readings import Block
 
 FloatArray = NDArray[np.float64]
 
 SAMPLE_SIZE = 100_000
-GAP = 1.5  # neighbours of a log that are further apart than this many usual spacings are no pair: a single lost reading makes 2
+GAP = (
+    1.5  # neighbours of a log that are further apart than this many usual spacings are no pair: a lost reading makes 2
+)
 
 
 @dataclass
@@ -71,8 +74,8 @@ class Sample:
 class LagProducts:
     """Products of each reading of a log with the next, from which the lag-1 autocorrelations follow for any line.
 
-    They are kept about a provisional line (the first block's), so that the errors of a good thermometer are not lost
-    in its readings.
+    They are kept about the least-squares line of the readings so far, so that the errors of a good thermometer are not
+    lost in its readings.
 
     Attributes:
         products: Sums over pairs of the outer product of (1, deviation of the indication, provisional error) with that
@@ -83,8 +86,9 @@ class LagProducts:
     def __init__(self) -> None:
         self.products = np.zeros((3, 3))
         self.pairs = 0
-        self._frame: tuple[float, float, float] | None = None
-        self._spacing = 0.0
+        self._moments = Moments()
+        self._frame = (0.0, 0.0, 0.0)  # mean indication, mean reference, slope
+        self._spacing = math.inf
         self._last: tuple[FloatArray, float] | None = None
 
     def add(self, block: Block) -> None:
@@ -92,12 +96,10 @@ class LagProducts:
         assert block.reference is not None
         assert block.time is not None
         x, y, time = block.indication, block.reference, block.time
-        if self._frame is None:
-            dx = x - x.mean()
-            slope = float(dx @ y / (dx @ dx)) if dx.any() else 0.0
-            self._frame = (float(x.mean()), float(y.mean()), slope)
-            steps = np.diff(time)
-            self._spacing = float(np.median(steps[steps > 0])) if (steps > 0).any() else math.inf
+        steps = np.diff(time)
+        if self._spacing == math.inf and (steps > 0).any():
+            self._spacing = float(np.median(steps[steps > 0]))
+        self._reframe(x, y)
         x0, y0, slope = self._frame
         terms = np.stack([np.ones_like(x), x - x0, slope * (x - x0) - (y - y0)])
         if self._last is not None:
@@ -107,6 +109,26 @@ class LagProducts:
         self.products += (terms[:, :-1] * neighbours) @ terms[:, 1:].T
         self.pairs += int(neighbours.sum())
         self._last = (terms[:, -1], float(time[-1]))
+
+    def _reframe(self, x: FloatArray, y: FloatArray) -> None:
+        """Adds readings to the provisional line, and expresses what is kept about the new one.
+
+        The first block alone would not do: at one set point, it has a slope of mere noise.
+        """
+        self._moments.update(torch.from_numpy(x), torch.from_numpy(y))
+        _, *frame, _, slope, _ = self._moments.moments[0].tolist()
+        change = self._change((frame[0], frame[1], slope))
+        self.products = change @ self.products @ change.T
+        if self._last is not None:
+            self._last = (change @ self._last[0], self._last[1])
+        self._frame = (frame[0], frame[1], slope)
+
+    def _change(self, frame: tuple[float, float, float]) -> FloatArray:
+        """Returns the matrix that turns (1, deviation, error) about the line that is kept into those about another."""
+        x0, y0, slope = self._frame
+        x1, y1, new = frame
+        # error = provisional error + (new − slope) (x − x0) + what the line's value at x0 differs by
+        return np.array([[1.0, 0.0, 0.0], [x0 - x1, 1.0, 0.0], [(y1 - y0) + new * (x0 - x1), new - slope, 1.0]])
 
     def autocorrelation(
         self, w: float, pivot: float, mean_reference: float, mse: float, variance: float
@@ -123,12 +145,9 @@ class LagProducts:
             mse: Mean squared error of the line [°C²].
             variance: Variance of the indications, over n.
         """
-        if self._frame is None or self.pairs < 2 or mse == 0:
+        if self.pairs < 2 or mse == 0:
             return 0.0, 0.0
-        x0, y0, slope = self._frame
-        # error = provisional error + (w − slope) (x − x0) + what the line's value at x0 differs by
-        error = np.array([mean_reference + w * (x0 - pivot) - y0, w - slope, 1.0])
-        indication = np.array([x0 - pivot, 1.0, 0.0])
+        _, indication, error = self._change((pivot, mean_reference, w))
         rho = error @ self.products @ error / self.pairs / mse
         rho_x = indication @ self.products @ indication / self.pairs / variance
         return _bounded(rho + (1 + 3 * rho) / self.pairs), _bounded(rho_x)
@@ -142,8 +161,7 @@ def _bounded(rho: float) -> float:
 def diagnose(
     sample: Sample, w: float, b: float, *, s: float, n: int, pivot: float, sxx: float, rho: float = 0.0
 ) -> dict[str, Any]:
-    """Returns the largest error of a line among the sampled readings, whether they show curvature, and which one
-    stands out.
+    """Returns the largest error among the sampled readings, whether they show curvature, and which one stands out.
 
     Args:
         sample: Readings.
@@ -185,8 +203,9 @@ def _reading(sample: Sample, x: FloatArray, y: FloatArray, index: int) -> dict[s
 
 
 def curvature(x: FloatArray, error: FloatArray, rho: float = 0.0) -> float | None:
-    """Returns how probable a quadratic term this large is by chance (F test with 1 and n − 3 degrees of freedom); None
-    if it can't be told.
+    """Returns how probable a quadratic term this large is by chance, None if it can't be told.
+
+    It is the F test with 1 and n − 3 degrees of freedom.
 
     Args:
         x: Indications, shape ``(N,)``.
@@ -195,9 +214,11 @@ def curvature(x: FloatArray, error: FloatArray, rho: float = 0.0) -> float | Non
             does.
     """
     n = len(x)
+    if n < 4 or x.min() == x.max():
+        return None
     z = (x - x.mean()) / x.std()
     basis, triangle = np.linalg.qr(np.stack([np.ones(n), z, z * z], axis=1))
-    if n < 4 or abs(triangle[2, 2]) < 1e-9 * math.sqrt(n):
+    if abs(triangle[2, 2]) < 1e-9 * math.sqrt(n):
         return None  # two set points: no quadratic can be told from a line
     parts = basis.T @ error
     left = error - basis @ parts

@@ -17,7 +17,14 @@ from thermofit_pl import __version__, findings
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.diagnostics import Sample, diagnose, tail_of_f
 from thermofit_pl.errors import InputError
-from thermofit_pl.least_squares import COVERAGE_PROBABILITY, Autocorrelation, Line, coverage_factor, least_squares
+from thermofit_pl.least_squares import (
+    COVERAGE_PROBABILITY,
+    Autocorrelation,
+    Line,
+    coverage_factor,
+    least_squares,
+    rounding,
+)
 from thermofit_pl.moments import Moments
 from thermofit_pl.readings import ABSOLUTE_ZERO, LARGEST, Block
 from thermofit_pl.scales import SCALES, compare
@@ -61,7 +68,7 @@ def fit(indication: ArrayLike, reference: ArrayLike) -> Calibration:
     Example:
         >>> calibration = fit([35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0])
         >>> round(calibration.w, 4), round(calibration.correct(68.4).estimate, 2)
-        (0.5968, 20.67)
+        (0.5927, 20.58)
     """
     x, y = _column("indication", indication), _column("reference", reference)
     if len(x) != len(y):
@@ -151,7 +158,6 @@ def calibrate(
     return Calibration(
         **held,
         r_squared=numbers["r_squared"],
-        below_rounding=bool(line.below_rounding),
         n=n,
         coverage_probability=COVERAGE_PROBABILITY,
         coverage_factor=k,
@@ -181,11 +187,14 @@ def _held(moments: Moments, numbers: dict[str, Any], sgd: findings.Sgd | None, s
     keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse")
     held: dict[str, Any] = {key: numbers[key] for key in keys}
     held |= {"dof": int(numbers["dof"]), "finish": "least_squares", "snap": None}
+    held["below_rounding"] = bool(numbers["below_rounding"])
     if snap is not None:
         scale = SCALES[snap]
         rmse = math.sqrt(_mse(moments, scale.w, scale.b))
         held |= dict.fromkeys(("u_w", "u_b", "cov_wb", "u_pivot"), 0.0)
-        held |= {"w": scale.w, "b": scale.b, "s": rmse, "rmse": rmse, "dof": int(numbers["n"]), "finish": "snap"}
+        exact = rmse <= rounding(moments, *_tensors(scale.w, scale.b)).item()
+        held |= {"w": scale.w, "b": scale.b, "s": 0.0 if exact else rmse, "rmse": 0.0 if exact else rmse}
+        held |= {"dof": int(numbers["n"]), "finish": "snap", "below_rounding": exact}
         held["snap"] = findings.Snap(snap, numbers["rmse"])
     elif sgd is not None:
         held |= {"w": sgd.w, "b": sgd.b, "rmse": math.sqrt(_mse(moments, sgd.w, sgd.b)), "finish": "sgd"}
@@ -195,7 +204,11 @@ def _held(moments: Moments, numbers: dict[str, Any], sgd: findings.Sgd | None, s
 
 
 def _mse(moments: Moments, w: float, b: float) -> float:
-    return moments.mse(*(torch.tensor([value], dtype=torch.float64) for value in (w, b))).item()
+    return moments.mse(*_tensors(w, b)).item()
+
+
+def _tensors(w: float, b: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor([w], dtype=torch.float64), torch.tensor([b], dtype=torch.float64)
 
 
 def _diagnostics(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from thermofit_pl.least_squares import log_factor
 from thermofit_pl.moments import Moments
 
 POINTS = 200  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
@@ -32,11 +33,15 @@ class Points:
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:
-    """Whether an optimiser's step is w ← w − learning rate · gradient, and nothing else."""
+    """Whether an optimiser's step is w ← w − learning rate · gradient, the same for w and b, and nothing else."""
     extras = ("momentum", "weight_decay", "dampening", "nesterov", "maximize")
-    return type(optimizer) is SGD and all(
-        not any(group[extra] for extra in extras) and all(p.dtype == torch.float64 for p in group["params"])
-        for group in optimizer.param_groups
+    if type(optimizer) is not SGD or len({float(group["lr"]) for group in optimizer.param_groups}) != 1:
+        return False
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return (
+        len(parameters) == 2
+        and all(p.dtype == torch.float64 and p.requires_grad for p in parameters)
+        and not any(group[extra] for group in optimizer.param_groups for extra in extras)
     )
 
 
@@ -53,6 +58,41 @@ def shown_steps(total: int, lap: int) -> list[int]:
     chosen = {round(total ** (k / POINTS)) for k in range(POINTS + 1)} | {1, total}
     every = lap * max(1, -(-(total // lap) // POINTS))
     return sorted(chosen | set(range(every, total + 1, every)))
+
+
+def after(moments: Moments, steps: Tensor, w: Tensor, b: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
+    """Returns ``w`` and ``b`` after so many steps of plain full-batch SGD.
+
+    A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
+    step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
+    (equal indications) stays where it is.
+
+    Args:
+        moments: Of all normalised readings.
+        steps: Numbers of steps, shape ``(K,)``.
+        w: Slope before them, shape ``(instruments,)``.
+        b: Intercept before them, shape ``(instruments,)``.
+        learning_rate: The optimiser's.
+
+    Returns:
+        Slopes and intercepts, each of shape ``(K, instruments)``.
+    """
+    largest, smallest, cos, sin = moments.eigen()
+    dw, db = w - moments.slope, b - moments.intercept
+    k = steps.to(dw)[:, None]
+    first = _power(learning_rate * largest, k) * (cos * dw + sin * db)
+    second = _power(learning_rate * smallest, k) * (cos * db - sin * dw)
+    has_line = moments.sxx > 0
+    return (
+        torch.where(has_line, moments.slope + cos * first - sin * second, w),
+        torch.where(has_line, moments.intercept + sin * first + cos * second, b),
+    )
+
+
+def _power(rate: Tensor, steps: Tensor) -> Tensor:
+    """Returns (1 − rate) ** steps for 0 ≤ rate."""
+    sign = torch.where((rate > 1) & (steps % 2 == 1), -1.0, 1.0)
+    return torch.where(steps == 0, 1.0, sign * torch.exp(steps * log_factor(rate)))
 
 
 class Lap:
@@ -82,12 +122,12 @@ class Lap:
     def go_on(self, optimizer: Optimizer) -> None:
         """Makes the rest of the lap's steps, of which Lightning has made the first.
 
-        Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the loss that the moments give.
+        Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the moments' loss.
         """
         if is_plain_sgd(optimizer):
             self._learning_rate = float(optimizer.param_groups[0]["lr"])
             last = torch.tensor([self.count - 1], device=self._w.device)
-            w, b = self.moments.after(last, self._w.detach(), self._b.detach(), self._learning_rate)
+            w, b = after(self.moments, last, self._w.detach(), self._b.detach(), self._learning_rate)
             with torch.no_grad():
                 self._w.copy_(w[0])
                 self._b.copy_(b[0])
@@ -96,18 +136,18 @@ class Lap:
             self._one_by_one(optimizer)
 
     def losses(self, steps: Sequence[int]) -> Tensor:
-        """Returns the losses before some of the lap's steps, the means over instruments, shape ``(len(steps),)`` [°C²]."""
+        """Returns the losses before some of the lap's steps, shape ``(len(steps),)``: means over instruments [°C²]."""
         index = torch.tensor([step - self.first for step in steps], device=self._w.device)
         if self._losses is not None:
             return torch.stack(self._losses)[index]
-        w, b = self.moments.after(index, *self._start, self._learning_rate)
+        w, b = after(self.moments, index, *self._start, self._learning_rate)
         return self.moments.mse(w, b).mean(dim=-1)
 
     def _keep_points(self) -> None:
         if not self.points.steps:
             return
         done = torch.tensor([step - self.first + 1 for step in self.points.steps], device=self._w.device)
-        w, b = self.moments.after(done, *self._start, self._learning_rate)
+        w, b = after(self.moments, done, *self._start, self._learning_rate)
         self.points.loss = self.losses(self.points.steps).tolist()
         self.points.w, self.points.b = list(w.cpu()), list(b.cpu())
 

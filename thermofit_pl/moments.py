@@ -78,9 +78,7 @@ class Moments(Metric):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(
-        self, instruments: int = 1, **kwargs: Any
-    ) -> None:  # kwargs are torchmetrics' own, such as process_group
+    def __init__(self, instruments: int = 1, **kwargs: Any) -> None:  # kwargs are torchmetrics' own
         super().__init__(**kwargs)
         infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
         self.add_state("moments", torch.zeros(instruments, 6, dtype=torch.float64), dist_reduce_fx=merge_all)
@@ -109,21 +107,18 @@ class Moments(Metric):
             return
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
         if len(self.moments) == 1:
-            low, high = x.aminmax()
-            self.lowest.clamp_(max=low)
-            self.highest.clamp_(min=high)
             chunk = CHUNK if x.device.type == "cpu" else len(x)
-            parts = torch.stack([of_readings(*part) for part in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)])
+            parts = [of_readings(*part) for part in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)]
         else:
             assert instrument is not None
-            self.lowest.scatter_reduce_(0, instrument, x, "amin")
-            self.highest.scatter_reduce_(0, instrument, x, "amax")
-            parts = of_instruments(x, y, instrument, len(self.moments))[None]
-        self.moments = merge(self.moments, merge_all(parts))
+            parts = [of_instruments(x, y, instrument, len(self.moments))]
+        six, low, high = (torch.stack(column) for column in zip(*parts, strict=True))
+        self.moments = merge(self.moments, merge_all(six))
+        self.lowest = torch.minimum(self.lowest, low.amin(dim=0))
+        self.highest = torch.maximum(self.highest, high.amax(dim=0))
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the least-squares slope and intercept and their mean squared error, each of shape
-        ``(instruments,)``."""
+        """Returns the least-squares slope, intercept and mean squared error, each of shape ``(instruments,)``."""
         return self.slope, self.intercept, self.sse / self.count.clamp(min=1)
 
     @property
@@ -166,11 +161,10 @@ class Moments(Metric):
         return w.double() * self.mean_indication + b.double() - self.mean_reference
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``; 0 for an instrument without
-        readings.
+        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``.
 
         It is the least there can be, plus what the slope and the mean error add: three positive terms. Autograd
-        differentiates it.
+        differentiates it. An instrument without readings has 0.
 
         Args:
             w: Slope, shape ``(instruments,)`` [°C per unit], in the unit of the indications that were added.
@@ -202,8 +196,7 @@ class Moments(Metric):
             return self._like(self.moments.clone(), self.lowest.clone(), self.highest.clone())
 
     def eigen(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the eigenvalues of the loss's Hessian, larger first, and the cosine and sine of the first
-        eigenvector.
+        """Returns the eigenvalues of the loss's Hessian, larger first, and the first eigenvector's cosine and sine.
 
         The Hessian of the mean squared error is 2 [[sxx/n + x̄², x̄], [x̄, 1]]. Its determinant is 4 sxx/n, so the
         smaller eigenvalue comes without cancellation, however far the indications are from zero. Each result has the
@@ -211,36 +204,9 @@ class Moments(Metric):
         """
         x, variance = self.mean_indication, self.sxx / self.count.clamp(min=1)
         difference = variance + x.square() - 1
-        largest = 1 + difference + 1 + torch.hypot(difference, 2 * x)
+        largest = variance + x.square() + 1 + torch.hypot(difference, 2 * x)
         angle = torch.atan2(2 * x, difference) / 2
         return largest, 4 * variance / largest, angle.cos(), angle.sin()
-
-    def after(self, steps: Tensor, w: Tensor, b: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
-        """Returns ``w`` and ``b`` after so many steps of plain full-batch SGD.
-
-        A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
-        step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
-        (equal indications) stays where it is.
-
-        Args:
-            steps: Numbers of steps, shape ``(K,)``.
-            w: Slope before them, shape ``(instruments,)``.
-            b: Intercept before them, shape ``(instruments,)``.
-            learning_rate: The optimiser's.
-
-        Returns:
-            Slopes and intercepts, each of shape ``(K, instruments)``.
-        """
-        largest, smallest, cos, sin = self.eigen()
-        dw, db = w - self.slope, b - self.intercept
-        k = steps.to(dw)[:, None]
-        first = _power(learning_rate * largest, k) * (cos * dw + sin * db)
-        second = _power(learning_rate * smallest, k) * (cos * db - sin * dw)
-        has_line = self.sxx > 0
-        return (
-            torch.where(has_line, self.slope + cos * first - sin * second, w),
-            torch.where(has_line, self.intercept + sin * first + cos * second, b),
-        )
 
     def _like(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> Moments:
         other = Moments(len(moments))
@@ -249,39 +215,38 @@ class Moments(Metric):
         return other
 
 
-def _power(rate: Tensor, steps: Tensor) -> Tensor:
-    """Returns (1 − rate) ** steps for 0 ≤ rate, keeping the digits of a small rate."""
-    magnitude = torch.where(rate < 1, torch.log1p(-rate.clamp(max=1)), torch.log((rate - 1).clamp(min=0)))
-    sign = torch.where((rate > 1) & (steps % 2 == 1), -1.0, 1.0)
-    return torch.where(steps == 0, 1.0, sign * torch.exp(steps * magnitude))
+def of_readings(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the moments of one instrument's readings, shape ``(1, 6)``, and their lowest and highest indication.
 
-
-def of_readings(x: Tensor, y: Tensor) -> Tensor:
-    """Returns the moments of one instrument's readings, shape ``(1, 6)``: two passes over data that stay in cache."""
-    mean_x, mean_y = x.mean(), y.mean()
+    Two passes over data that stay in cache.
+    """
+    low, high = x.aminmax()
+    # the mean of equal numbers can be off by rounding, and a slope taken over that distance would be noise
+    mean_x, mean_y = x.mean().clamp(low, high), y.mean()
     dx, dy = x - mean_x, y - mean_y
     sxx = dx.dot(dx)
     slope = torch.where(sxx > 0, dx.dot(dy) / sxx, 0.0)
     error = torch.addcmul(dy, dx, slope, value=-1)
-    count = torch.full_like(mean_x, len(x))
-    return torch.stack([count, mean_x, mean_y, sxx, slope, error.dot(error)])[None]
+    six = torch.stack([torch.full_like(mean_x, len(x)), mean_x, mean_y, sxx, slope, error.dot(error)])
+    return six[None], low[None], high[None]
 
 
-def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> Tensor:
-    """Returns the moments of several instruments' readings, shape ``(instruments, 6)``."""
+def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the same of several instruments' readings, shapes ``(instruments, 6)`` and twice ``(instruments,)``."""
 
     def total(values: Tensor) -> Tensor:
-        return torch.zeros(instruments, dtype=x.dtype, device=x.device).index_add_(0, instrument, values)
+        return x.new_zeros(instruments).index_add_(0, instrument, values)
 
+    low = x.new_full((instruments,), torch.inf).scatter_reduce_(0, instrument, x, "amin")
+    high = x.new_full((instruments,), -torch.inf).scatter_reduce_(0, instrument, x, "amax")
     count = total(torch.ones_like(x))
     n = count.clamp(min=1)
-    mean_x, mean_y = total(x) / n, total(y) / n
-    # index_select, since indexing costs five times as much
-    dx, dy = x - mean_x.index_select(0, instrument), y - mean_y.index_select(0, instrument)
+    mean_x, mean_y = torch.where(count > 0, (total(x) / n).clamp(low, high), 0.0), total(y) / n
+    dx, dy = x - mean_x[instrument], y - mean_y[instrument]
     sxx = total(dx * dx)
     slope = torch.where(sxx > 0, total(dx * dy) / sxx, 0.0)
-    error = dy - slope.index_select(0, instrument) * dx
-    return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1)
+    error = dy - slope[instrument] * dx
+    return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1), low, high
 
 
 def merge(first: Tensor, second: Tensor) -> Tensor:
@@ -304,8 +269,7 @@ def merge(first: Tensor, second: Tensor) -> Tensor:
 
 
 def merge_all(parts: Tensor) -> Tensor:
-    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``, two by
-    two."""
+    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``."""
     while len(parts) > 1:
         odd = parts[-1:] if len(parts) % 2 else parts[:0]
         even = len(parts) - len(odd)
