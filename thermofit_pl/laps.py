@@ -12,7 +12,8 @@ from torch.optim import SGD, Optimizer
 from thermofit_pl.least_squares import log_factor
 from thermofit_pl.moments import Moments
 
-POINTS = 200  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
+POINTS = 190  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
+PRINTED = range(500, 5001, 500)  # the steps whose losses the notebook prints
 
 
 @dataclass
@@ -48,14 +49,17 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
 def shown_steps(total: int, lap: int) -> list[int]:
     """Returns the steps, counted from 1, that a curve of a run shows.
 
-    They lie at equal ratios, so that the curve is dense where the loss falls fast; the ends of laps are among them,
-    thinned evenly where there are more than ``POINTS``.
+    All of a few. Of many, 100 to 400 at equal ratios, so that the curve is dense where the loss falls fast; the ends of
+    laps are among them, thinned evenly where there are more than ``POINTS``, and those that the notebook prints.
 
     Args:
         total: Steps of the whole run.
         lap: Steps of a lap.
     """
+    if total <= 2 * POINTS:
+        return list(range(1, total + 1))
     chosen = {round(total ** (k / POINTS)) for k in range(POINTS + 1)} | {1, total}
+    chosen |= {step for step in PRINTED if step <= total}
     every = lap * max(1, -(-(total // lap) // POINTS))
     return sorted(chosen | set(range(every, total + 1, every)))
 
