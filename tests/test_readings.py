@@ -243,6 +243,14 @@ def test_readings_come_in_the_order_of_time_over_all_files(write: Write, tmp_pat
     assert table.n_rows() == 5
 
 
+def test_equal_times_keep_their_order(tmp_path: Path) -> None:
+    times = np.random.default_rng(0).integers(0, 5, 2000)
+    frame = pl.DataFrame({"t": times, "shown": np.arange(2000), "true": 0})
+    frame.write_parquet(tmp_path / "x")
+    found = read(str(tmp_path / "x"), time="t")
+    assert [(t, x) for x, _, t, _ in found] == sorted(zip(times.tolist(), range(2000), strict=True))
+
+
 NOON = datetime(2024, 2, 29, 12, tzinfo=timezone.utc).timestamp()
 
 
@@ -330,6 +338,16 @@ def test_cells_that_are_no_reading(write: Write, cell: str, message: str) -> Non
         with pytest.raises(InputError, match=message) as caught:
             read(write(text))
         assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("note", ["shown,true,note", "note,shown,true", "shown,true"])
+def test_a_row_with_surplus_cells_is_not_read_as_another(write: Write, note: str) -> None:
+    width = note.count(",") + 1
+    text = f"{note}\n{',1' * width}\n{',2' * (width + 1)}\n".replace("\n,", "\n")
+    with pytest.raises(
+        InputError, match=rf"row 3: expected {width} cells as in the header, but got {width + 1}; if the"
+    ):
+        read(write(text))
 
 
 def test_cells_that_are_no_number_in_parquet(tmp_path: Path) -> None:

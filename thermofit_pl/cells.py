@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.labels import Labels
 from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read, and how: `time` is the one of them that may hold dates."""
+    """The columns to read, and how: `time` is the one that may hold dates, `instrument` the one that holds names."""
 
     columns: tuple[str, ...]
     time: str | None = None
     decimal_comma: bool = False
+    instrument: str | None = None
+    labels: Labels = field(default_factory=Labels)
 
 
 def quoted(text: object, limit: int = 40) -> str:
@@ -138,6 +141,9 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
     values, bad = {}, []
     for column, name in zip(wanted.columns, names, strict=True):
         cells = frame[name]
+        if column == wanted.instrument:
+            values[column] = wanted.labels.codes(cells)
+            continue
         if cells.dtype.is_float():
             values[column] = _writable(cells.to_numpy())  # NaN for null; no copy where there is none
             continue

@@ -168,7 +168,7 @@ def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> 
         else:
             table = _open_text(path, gz, status.st_size, status.st_mtime_ns, roles, decimal_comma)
     for option, column in roles.items():
-        _check_column(table, option, column)
+        check_column(table, option, column)
     return table
 
 
@@ -267,7 +267,8 @@ def _separator(header: str, following: list[str], roles: Mapping[str, str], deci
     return max(";\t" if decimal_comma else ",;\t", key=score)
 
 
-def _check_column(table: TableFile, option: str, column: str) -> None:
+def check_column(table: TableFile, option: str, column: str) -> None:
+    """Refuses a column that is not there, or whose type can't be used."""
     path = printable(table.path)
     if column not in table.columns:
         names = ", ".join(map(quoted, table.columns[:20])) + (

@@ -65,18 +65,24 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
     start, stop = (cut(at, 0, file.size, file.n_rows) for at in (low, high))
     if start == stop:
         return
-    frame = file.scan().slice(start, stop - start).select(_columnar_view(file, name) for name in wanted.columns)
+    frame = (
+        file.scan()
+        .slice(start, stop - start)
+        .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
+    )
     for batch in frame.collect_batches(chunk_size=BLOCK, maintain_order=True):
         rows = range(start + 1, start + 1 + batch.height)
         start += batch.height
         yield Part(columns_of(file.path, wanted, batch, wanted.columns, rows), rows, start * file.size // file.n_rows)
 
 
-def _columnar_view(file: TableFile, name: str) -> pl.Expr:
-    """A column as float64 where Polars can do that while it reads, else as text."""
+def _columnar_view(file: TableFile, name: str, names_in: str | None) -> pl.Expr:
+    """A column as float64 where Polars can do that while it reads; as text where it can't, or where it holds names."""
     import polars as pl
 
     kind = file.types[file.columns.index(name)]
+    if name == names_in:
+        return pl.col(name).cast(pl.String)
     if kind.is_temporal():
         return pl.col(name).dt.timestamp("us").cast(pl.Float64) / 1e6
     return pl.col(name).cast(pl.Float64 if kind.is_numeric() or kind == pl.Null else pl.String)

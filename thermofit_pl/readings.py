@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +17,7 @@ from thermofit_pl.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.checks import LARGEST as LARGEST
 from thermofit_pl.checks import check
 from thermofit_pl.errors import InputError
-from thermofit_pl.formats import TableFile, find_files, open_table, readable
+from thermofit_pl.formats import TableFile, check_column, find_files, open_table, readable
 from thermofit_pl.parts import count_rows, frames, parts
 from thermofit_pl.text_tables import BLOCK
 from thermofit_pl.wording import printable
@@ -42,6 +43,7 @@ class Block:
         file: The file that they stand in.
         rows: The row of each, as an editor counts, shape (N,): a text table's header is row 1; the first row of Parquet
             and Arrow is row 1.
+        instrument: The instrument of each, an index into `Table.instruments()`, shape (N,); None where there is one.
     """
 
     indication: NDArray[np.float64]
@@ -49,6 +51,7 @@ class Block:
     time: NDArray[np.float64] | None
     file: Path
     rows: range | NDArray[np.int64]
+    instrument: NDArray[np.int64] | None = None
 
     def take(self, chosen: NDArray[np.int64]) -> Block:
         """Returns the readings at some indices, shape (M,), in that order."""
@@ -58,6 +61,7 @@ class Block:
             None if self.time is None else self.time[chosen],
             self.file,
             np.asarray(self.rows, dtype=np.int64)[chosen],
+            None if self.instrument is None else self.instrument[chosen],
         )
 
 
@@ -67,11 +71,13 @@ class Table:
     Args:
         path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
             is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow.
-        indication: The column with what the thermometer showed.
+        indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns is
+            an instrument of its own.
         reference: The column with the standard's values in °C, if there is one.
         time: The column that says when each reading was taken; readings then come in its order.
         decimal_comma: Whether text tables write 35,7 for 35.7.
         missing: What to do about readings with a missing, NaN or infinite value.
+        instrument: The column with the name of each reading's instrument, if there are several.
     """
 
     def __init__(
@@ -83,11 +89,17 @@ class Table:
         time: str | None = None,
         decimal_comma: bool = False,
         missing: Literal["error", "drop"] = "error",
+        instrument: str | None = None,
     ) -> None:
-        roles = {"indication": indication, "reference": reference, "time": time}
+        roles = {"indication": indication, "reference": reference, "time": time, "instrument": instrument}
         self._roles = {role: column for role, column in roles.items() if column is not None}
-        self._wanted = Wanted(tuple(dict.fromkeys(self._roles.values())), time, decimal_comma)
+        wide = "*" in indication or "?" in indication
+        if wide:
+            del self._roles["indication"]
         self._tables = tuple(open_table(file, self._roles, decimal_comma=decimal_comma) for file in find_files(path))
+        self._probes = self._matching(indication, instrument) if wide else []
+        columns = tuple(dict.fromkeys([*self._probes, *self._roles.values()]))
+        self._wanted = Wanted(columns, time, decimal_comma, instrument)
         self._missing = missing
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
         self._times: int = 0  # and how many there are
@@ -114,6 +126,32 @@ class Table:
             yield from self._checked(share, progress)
         else:
             yield from self._sorted(share, progress)
+
+    def _matching(self, pattern: str, instrument: str | None) -> list[str]:
+        """The columns that a pattern names, each an instrument of its own."""
+        if instrument is not None:
+            raise InputError(
+                f"--data.indication: expected one column beside --data.instrument, but got the pattern {quoted(pattern)}; "
+                "use one of the two ways to name instruments."
+            )
+        names = [
+            name for name in self._tables[0].columns if fnmatchcase(name, pattern) and name not in self._roles.values()
+        ]
+        if not names:
+            raise InputError(
+                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (--data.indication), but its "
+                f"columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}."
+            )
+        for table in self._tables:
+            for name in names:
+                check_column(table, "indication", name)
+        return names
+
+    def instruments(self) -> list[str] | None:
+        """Returns the names of the instruments that were met so far, in the order of their indices; None for one."""
+        if self._probes:
+            return list(self._probes)
+        return None if self._wanted.instrument is None else self._wanted.labels.names()
 
     def n_rows(self) -> int:
         """Returns how many readings `blocks` gives: of Parquet and Arrow from what the file says about itself."""
@@ -181,13 +219,29 @@ class Table:
 
     def _checked(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         for table, part, done in self._parts(self._wanted, share):
-            values, rows = self._check(table, part, self._roles.get("reference"))
-            self.dropped += len(part.rows) - len(rows)
-            if len(rows):
-                picked = {role: values[column] for role, column in self._roles.items()}
-                yield Block(picked["indication"], picked.get("reference"), picked.get("time"), table.path, rows)
+            for index, narrow in self._instruments_of(part):
+                values, rows = self._check(table, narrow, self._roles.get("reference"))
+                self.dropped += len(part.rows) - len(rows)
+                if len(rows):
+                    yield self._block(table.path, values, rows, index)
             if progress:
                 progress(done)
+
+    def _instruments_of(self, part: Part) -> Iterator[tuple[int, Part]]:
+        """A part for each instrument with a column of its own, so that a cell that one lacks costs the others nothing."""
+        if not self._probes:
+            yield -1, part
+        for index, probe in enumerate(self._probes):
+            columns = (probe, *self._roles.values())
+            yield index, Part({name: part.values[name] for name in columns}, part.rows, part.done)
+
+    def _block(self, path: Path, values: Columns, rows: Rows, index: int) -> Block:
+        picked = {role: values[column] for role, column in self._roles.items()}
+        instrument = picked["instrument"].astype(np.int64) if "instrument" in picked else None
+        if index >= 0:
+            picked["indication"] = values[self._probes[index]]
+            instrument = np.full(len(rows), index)
+        return Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
 
     def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
         try:
@@ -220,6 +274,11 @@ class Table:
 
     def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
+        if self._probes:
+            raise InputError(
+                f"{printable(self.files[0])}: expected rows in the order of column {quoted(str(self._wanted.time))}, since "
+                "several columns hold indications, but they are not; sort the table by that column first."
+            )
         whole = {role: np.empty(self._times) for role in self._roles}
         rows = np.empty(self._times, dtype=np.int64)
         starts, files, n = [], [], 0
@@ -237,7 +296,8 @@ class Table:
             for at in np.split(picked, np.flatnonzero(np.diff(file)) + 1):
                 path = self.files[files[int(np.searchsorted(starts, at[0], side="right")) - 1]]
                 columns = {role: column[at] for role, column in whole.items()}
-                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at])
+                codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
+                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes)
 
 
 class _Hash:

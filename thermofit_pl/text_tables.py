@@ -190,10 +190,17 @@ class _Parser:
         self.header = (file.separator.join(header) + "\n").encode()
         self.read = [*self.names, *header[len(file.columns) :]]
         self.plain = True
+        self.text: set[str] = set()
 
     def numbers(self, chunk: _Chunk, wanted: Wanted) -> tuple[Columns, Rows]:
         """The values of a chunk by column, shape (N,) each, and their rows, shape (N,)."""
+        import polars as pl
+
+        if wanted.instrument is not None:
+            name = self.names[wanted.columns.index(wanted.instrument)]
+            self.text = {name}
         frame, rows = self.cells(chunk, plain=self.plain and not (self.decimal_comma and b"." in chunk.data))
+        frame = frame.with_columns(pl.col(name).str.strip_chars() for name in self.text)
         return columns_of(self.file.path, wanted, frame, self.names, rows), rows
 
     def cells(self, chunk: _Chunk, *, plain: bool) -> tuple[pl.DataFrame, Rows]:
@@ -230,7 +237,7 @@ class _Parser:
                 data,
                 separator=self.file.separator,
                 columns=self.read,
-                schema_overrides=dict.fromkeys(self.names, kind),
+                schema_overrides={name: pl.String if name in self.text else kind for name in self.names},
                 infer_schema=False,
                 encoding="utf8" if kind == pl.Float64 else "utf8-lossy",
                 decimal_comma=self.decimal_comma,
