@@ -94,7 +94,7 @@ def test_another_column_can_be_corrected() -> None:
 
 
 def test_missing_cells_stay_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    write("t.csv", "i,t_u\n1,50\n2,\n3,NA\n4,nan\n5,inf\n6,90\n")
+    write("t.csv", "i,t_u\n1,50\n2,\n3,NA\n4, nan \n5,inf\n6,90\n")
     apply(CALIBRATION, "t.csv", output="out.csv")
     found = pl.read_csv("out.csv")
     assert found["estimate"].is_null().to_list() == [False, True, True, True, True, False]

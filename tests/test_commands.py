@@ -50,8 +50,8 @@ def test_last_is_the_newest_run(capsysbinary: pytest.CaptureFixture[bytes]) -> N
         run.mkdir(parents=True)
         calibration(*NOTEBOOK, data_name=f"{name}.csv").save(run / "calibration.json")
         os.utime(run / "calibration.json", (when, when))
-    commands.main(["show", "last"])
-    assert b" of a.csv," in capsysbinary.readouterr().out
+        commands.main(["show", "last"])
+        assert f" of {name}.csv,".encode() in capsysbinary.readouterr().out
 
 
 def test_apply_takes_its_options() -> None:

@@ -152,22 +152,29 @@ class _Reading:
 
     def numbers(self, cells: pl.Series) -> pl.Series:
         """Gives a batch's indications as Float64, null where there is none; counts those, and those out of range."""
+        found, wrong = self._cast(cells)
+        if not found.is_finite().all():
+            found = found.set(~found.is_finite(), None)
+        missing = found.null_count()
+        outside = len(found) - missing - int(found.is_between(*self._range).sum())
+        self._batches.append((len(found), missing, outside, wrong))
+        return found
+
+    def _cast(self, cells: pl.Series) -> tuple[pl.Series, bool]:
+        """The cells as Float64, and whether one of them is neither a number nor missing."""
         import polars as pl
 
         from thermofit_pl.cells import numbers
 
-        wrong = None
-        if cells.dtype.is_numeric():
-            found = cells.cast(pl.Float64)
-        else:
-            values, wrong = numbers(cells, decimal_comma=self.decimal_comma, time=False)
-            found = pl.Series(values) if wrong is None else pl.repeat(None, len(cells), dtype=pl.Float64, eager=True)
-        if not found.is_finite().all() or found.null_count():
-            found = found.set(~found.is_finite(), None)
-        low, high = self._range
-        outside = int(((found < low) | (found > high)).sum())
-        self._batches.append((len(found), found.null_count(), outside, wrong is not None))
-        return found
+        if cells.dtype.is_numeric() or not self.decimal_comma:
+            found = cells.cast(pl.Float64, strict=False)
+            if found.null_count() == cells.null_count():
+                return found, False
+        # spaces, commas and words for a missing value: with more care, at twice the time
+        values, wrong = numbers(cells, decimal_comma=self.decimal_comma, time=False)
+        if wrong is not None:
+            return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True), True
+        return pl.Series(values), False
 
     @property
     def wrong(self) -> bool:

@@ -222,14 +222,15 @@ class Calibration:
         """Gives ``correct`` as Polars expressions, for tables of any size.
 
         Args:
-            indication: The column of the indications, Float64, by name or as an expression; null and NaN give nulls.
+            indication: The column of the indications, Float64 without NaN, by name or as an expression.
 
         Returns:
-            The expressions of ``estimate``, ``u_line``, ``u_single`` and ``extrapolated``, under these names.
+            The expressions of ``estimate``, ``u_line``, ``u_single`` and ``extrapolated``, under these names; null
+            for a null indication, and where uncertainties are unknown.
         """
         import polars as pl
 
-        x = (pl.col(indication) if isinstance(indication, str) else indication).fill_nan(None)
+        x = pl.col(indication) if isinstance(indication, str) else indication
         low, high = self.indication_range
         nothing = pl.lit(None, dtype=pl.Float64)
         u_line = u_single = nothing
