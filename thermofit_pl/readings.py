@@ -55,12 +55,13 @@ class Block:
 
     def take(self, chosen: NDArray[np.int64]) -> Block:
         """Returns the readings at some indices, shape (M,), in that order."""
+        rows = self.rows  # a range is computed with, for NumPy would walk through it row by row
         return Block(
             self.indication[chosen],
             None if self.reference is None else self.reference[chosen],
             None if self.time is None else self.time[chosen],
             self.file,
-            np.asarray(self.rows, dtype=np.int64)[chosen],
+            rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
             None if self.instrument is None else self.instrument[chosen],
         )
 
