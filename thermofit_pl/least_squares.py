@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thermofit_pl.errors import InputError
 from thermofit_pl.moments import Moments
 
 COVERAGE_PROBABILITY = 0.95
@@ -110,15 +111,39 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Line:
 
 
 def _below_rounding(moments: Moments) -> Tensor:
-    """Whether the errors are within what float64 keeps of numbers of this size: four units in the last place."""
+    """Whether the errors are within what float64 keeps of numbers of this size."""
     return (moments.sse / moments.count.clamp(min=1)).sqrt() <= rounding(moments, moments.slope, moments.intercept)
 
 
 def rounding(moments: Moments, w: Tensor, b: Tensor) -> Tensor:
-    """Returns the rmse up to which the errors of a line can be rounding, shape ``(instruments,)`` [°C]."""
+    """Returns the rmse up to which the errors of a line can be rounding, shape ``(instruments,)`` [°C].
+
+    It is four units in the last place, or √n of them: by that much, a mean drifts that is updated reading by reading.
+    """
     ends = torch.stack([moments.lowest, moments.highest])
     largest = torch.cat([w * ends + b, w * ends]).abs().amax(dim=0)
-    return 4 * torch.finfo(torch.float64).eps * largest
+    return torch.finfo(torch.float64).eps * largest * moments.count.sqrt().clamp(min=4)
+
+
+def refuse_no_line(moments: Moments, name: str, column: str = "indication") -> None:
+    """Refuses readings that have no line.
+
+    Args:
+        moments: Of the readings of one instrument.
+        name: What to call them.
+        column: Where the indications stand.
+
+    Raises:
+        InputError: If there are fewer than two, or all indications are equal.
+    """
+    n = int(moments.count)
+    if n < 2:
+        raise InputError(f"{name}: expected at least two readings, as a line needs, but got {n}")
+    if not moments.sxx > 0:
+        raise InputError(
+            f"{name}: expected indications that differ, but all {n} in column '{column}' are "
+            f"{moments.lowest.item():g}, and no line can be told; take readings at two temperatures at least"
+        )
 
 
 def stability_limit(moments: Moments) -> Tensor:
@@ -172,7 +197,7 @@ def coverage_factor(dof: int, probability: float = COVERAGE_PROBABILITY) -> floa
         probability: Between 0 and 1.
     """
     z = NormalDist().inv_cdf(0.5 + probability / 2)
-    if dof >= 200 and z < 3.5:  # Abramowitz and Stegun 26.7.5: 1e-12 relative from here on
+    if dof >= 200 * max(1.0, (z / 2) ** 4):  # Abramowitz and Stegun 26.7.5: 1e-12 relative from here on
         terms = (
             (z**3 + z) / 4,
             (5 * z**5 + 16 * z**3 + 3 * z) / 96,
@@ -182,10 +207,12 @@ def coverage_factor(dof: int, probability: float = COVERAGE_PROBABILITY) -> floa
         return z + math.fsum(term / dof**power for power, term in enumerate(terms, start=1))
     import mpmath  # 0.1 s, and only small samples need it
 
-    def outside(t: float) -> Any:
-        return mpmath.betainc(dof / 2, 0.5, 0, dof / (dof + t * t), regularized=True) / (1 - probability) - 1
+    def outside(log_t: float) -> Any:  # nearly straight over log t, so that few trials are needed
+        t = mpmath.exp(log_t)
+        return mpmath.log(mpmath.betainc(dof / 2, 0.5, 0, dof / (dof + t * t), regularized=True) / (1 - probability))
 
-    low, high = z, 2 * z + 1
-    while outside(high) > 0:
-        low, high = high, 2 * high
-    return float(mpmath.findroot(outside, (low, high), solver="anderson", tol=1e-26))
+    with mpmath.workdps(30):
+        low, high = math.log(z), math.log(2 * z + 1)
+        while outside(high) > 0:
+            low, high = high, high + 1
+        return float(mpmath.exp(mpmath.findroot(outside, (low, high), solver="anderson", tol=1e-30)))

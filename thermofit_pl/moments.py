@@ -242,10 +242,11 @@ def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -
     count = total(torch.ones_like(x))
     n = count.clamp(min=1)
     mean_x, mean_y = torch.where(count > 0, (total(x) / n).clamp(low, high), 0.0), total(y) / n
-    dx, dy = x - mean_x[instrument], y - mean_y[instrument]
+    # index_select, since indexing costs five times as much
+    dx, dy = x - mean_x.index_select(0, instrument), y - mean_y.index_select(0, instrument)
     sxx = total(dx * dx)
     slope = torch.where(sxx > 0, total(dx * dy) / sxx, 0.0)
-    error = dy - slope[instrument] * dx
+    error = dy - slope.index_select(0, instrument) * dx
     return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1), low, high
 
 
