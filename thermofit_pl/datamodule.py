@@ -1,32 +1,32 @@
-"""Readings on disk become normalised tensors: splits, normalisation, and what the Trainer iterates over."""
+"""The Lightning data module: readings on disk become normalised tensors, or the moments of all of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from numpy.typing import NDArray
 from torch import Tensor
 
-from thermofit_pl.diagnostics import LagProducts, Sample
+from thermofit_pl.batches import Batches, FullBatch, Stream
 from thermofit_pl.errors import InputError
-from thermofit_pl.finish import Source, refuse_no_line
-from thermofit_pl.least_squares import Autocorrelation, Line, least_squares
-from thermofit_pl.moments import Moments, Readings
+from thermofit_pl.findings import Source
+from thermofit_pl.intake import Intake, gathered, refuse_together
+from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
+from thermofit_pl.moments import Moments
+from thermofit_pl.splits import Part, Split
 
 if TYPE_CHECKING:
+    from thermofit_pl.diagnostics import Sample
     from thermofit_pl.readings import Block, Table
 
-Part = Literal["train", "val", "test"]
 INDICATION = "indication of thermofit_pl"  # a column of numbers beside those that a table has
-SMALL = 100_000  # readings that every process reads whole: an exchange would cost more
+SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
 
 
 @dataclass
@@ -43,7 +43,12 @@ class Normalization:
 
     @classmethod
     def of(cls, rule: float | str, moments: Moments) -> Normalization:
-        """Returns the normalisation by a factor, ``standard`` (mean 0, standard deviation 1) or ``none``, for the training readings."""
+        """Returns the normalisation by a rule, for the training readings.
+
+        Args:
+            rule: A factor, ``standard`` (mean 0 and standard deviation 1 of each instrument), or ``none``.
+            moments: Of the readings.
+        """
         if rule == "standard":
             deviation = (moments.sxx / moments.count.clamp(min=1)).sqrt()
             return cls(moments.mean_indication.clone(), torch.where(deviation > 0, 1 / deviation, 1.0))
@@ -51,104 +56,25 @@ class Normalization:
         return cls(torch.zeros_like(moments.count), torch.full_like(moments.count, factor))
 
 
-@dataclass
-class Batches:
-    """Readings in memory, as batches: slices of tensors that are shuffled by seed and epoch.
-
-    The order depends on the seed and the epoch alone, so that a resumed run, or one on more processes, sees the same batches. Of every batch,
-    each process takes a contiguous share, so that each reading counts once.
-
-    Args:
-        indication: Normalised indications, shape ``(N,)``.
-        reference: References, shape ``(N,)`` [°C].
-        batch_size: Readings in a batch, over all processes.
-        shuffle: Whether the order changes from epoch to epoch.
-        seed: Of the order.
-        share: This process's rank, and the number of processes.
-    """
-
-    indication: Tensor
-    reference: Tensor
-    batch_size: int
-    shuffle: bool = False
-    seed: int = 0
-    share: tuple[int, int] = (0, 1)
-    epoch: int = field(default=0, init=False)
-
-    @property
-    def sampler(self) -> Batches:
-        """Itself: Lightning tells the sampler of a loader the epoch."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.indication) / self.batch_size)
-
-    def __iter__(self) -> Iterator[Readings]:
-        x, y = self.indication, self.reference
-        if self.shuffle:
-            order = torch.randperm(len(x), generator=self._generator())
-            x, y = x[order], y[order]
-        rank, world = self.share
-        for start in range(0, len(x), self.batch_size):
-            n = min(self.batch_size, len(x) - start)
-            mine = slice(start + n * rank // world, start + n * (rank + 1) // world)
-            yield Readings(x[mine], y[mine], weight=None if world == 1 else world / n)
-
-    def _generator(self) -> torch.Generator:
-        state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-
-
-@dataclass
-class Stream:
-    """Batches that are read from the disk each time they are asked for.
-
-    Args:
-        blocks: Starts the reading.
-    """
-
-    blocks: Callable[[], Iterator[tuple[Tensor, ...]]]
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        return self.blocks()
-
-
-@dataclass
-class FullBatch:
-    """All readings of a part as the one batch of an epoch: their moments.
-
-    Args:
-        moments: Of the normalised readings.
-    """
-
-    moments: Moments
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[Moments]:
-        return iter([self.moments])
-
-
 class ReadingsDataModule(LightningDataModule):
-    """Readings of a thermometer beside a reference, from tables on the local disk.
+    """Readings of one or many instruments beside a reference, from tables on the local disk.
 
     Without a path it gives the eleven readings of the notebook, normalised as there.
 
     Args:
-        path: Table of readings: a CSV or TSV file (also gzipped), Parquet or Arrow, a folder of them, or a pattern such as 'log-*.csv'.
-            Without it, the eleven readings that the package brings.
-        indication: Column with what the thermometer shows.
+        path: Table of readings: a CSV or TSV file (also gzipped), Parquet or Arrow, a folder of them, or a pattern such
+            as 'log-*.csv'. Without it, the eleven readings that the package brings.
+        indication: Column with what the thermometer shows. A pattern such as 'probe_*' names several columns, each an
+            instrument of its own.
         reference: Column with the reference in °C.
-        time: Column with the time of each reading. It says that the table is a log: neighbours in time are then not taken as independent.
+        instrument: Column with the name of each reading's instrument; each then gets a line of its own.
+        time: Column with the time of each reading. It says that the table is a log: neighbours in time are then not
+            taken as independent.
         decimal_comma: Whether numbers are written with a decimal comma, as in 35,7.
-        missing: What to do with a row that lacks a value: 'error' stops, 'drop' leaves the row out and counts it.
-        normalization: What indications are put through before SGD sees them: a factor such as 0.1, 'standard' (mean 0, standard deviation 1),
-            or 'none'. The default is 'standard', and 0.1 for the readings that the package brings.
+        missing: What to do with a row that lacks a value: 'error' stops, 'drop' leaves it out and counts it.
+        normalization: What indications are put through before SGD sees them: a factor such as 0.1, 'standard' (mean 0
+            and standard deviation 1 of each instrument), or 'none'. The default is 'standard', and 0.1 for the readings
+            that the package brings.
         batch_size: Readings in a mini-batch, over all devices; null takes them all at once (full batch).
         val_fraction: Share of the readings, 0 to 1, that is held out for validation.
         test_fraction: Share of the readings, 0 to 1, that is held out for the test.
@@ -158,7 +84,11 @@ class ReadingsDataModule(LightningDataModule):
 
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
-        normalization_rule: The rule in force.
+        line: The least-squares line of the training readings.
+        log: Their autocorrelation, if they are a log.
+        normalization: What SGD sees them through.
+        sample: A bounded sample of them.
+        instruments: The names of the instruments; None where there is one.
 
     Example:
         >>> data = ReadingsDataModule()
@@ -167,11 +97,18 @@ class ReadingsDataModule(LightningDataModule):
         tensor([11.], dtype=torch.float64)
     """
 
+    moments: dict[Part, Moments]
+    line: Line
+    log: Autocorrelation | None
+    normalization: Normalization
+    sample: Sample
+
     def __init__(
         self,
         path: str | None = None,
         indication: str | None = None,
         reference: str | None = None,
+        instrument: str | None = None,
         time: str | None = None,
         decimal_comma: bool = False,
         missing: Literal["error", "drop"] = "error",
@@ -190,25 +127,24 @@ class ReadingsDataModule(LightningDataModule):
         self.path = path
         self.indication = _named("indication", indication)
         self.reference = reference
+        self.instrument = instrument
         self.time = time
         self.decimal_comma = decimal_comma
         self.missing = missing
         self.normalization_rule = "standard" if normalization is None else normalization
         self.batch_size = batch_size
-        self.fractions = {"val": val_fraction, "test": test_fraction}
         self.paths = {"val": val_path, "test": test_path}
         self.seed = seed
+        self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
         self._refuse_nonsense()
-        self.moments: dict[Part, Moments] = {}
-        self.normalization: Normalization | None = None
-        self.line: Line | None = None
-        self.log: Autocorrelation | None = None
-        self.sample = Sample(seed=seed)
-        self.lags: LagProducts | None = None
-        self.progress: Callable[[int, int], None] | None = None
+        self.instruments: list[str] | None = None
         self.table: Table | None = None
-        self.stage = ""
-        self._kept: dict[Part, list[Block]] = {"train": [], "val": [], "test": []}
+        self.progress: Callable[[int, int], None] | None = None
+        self._stage = ""
+        self._intake: Intake | None = None
+        self._failed: InputError | None = None
+        self._share = (0, 1)
+        self._source: Source | None = None
 
     def _refuse_nonsense(self) -> None:
         rule = self.normalization_rule
@@ -216,18 +152,99 @@ class ReadingsDataModule(LightningDataModule):
             raise InputError(f"--data.normalization: expected a positive factor, 'standard' or 'none', but got {rule}")
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"--data.batch_size: expected a whole number from 1, or null, but got {self.batch_size}")
-        for part, fraction in self.fractions.items():
+        if self.seed < 0:
+            raise InputError(f"--data.seed: expected a whole number from 0, but got {self.seed}")
+        for part in ("val", "test"):
+            fraction = getattr(self.split, part)
             if not 0 <= fraction < 1:
                 raise InputError(f"--data.{part}_fraction: expected a number from 0 to less than 1, but got {fraction}")
             if fraction and self.paths[part]:
                 raise InputError(f"--data.{part}_fraction and --data.{part}_path: expected one of them, but got both")
-        if sum(self.fractions.values()) >= 1:
+        if self.split.val + self.split.test >= 1:
             raise InputError(
-                f"--data.val_fraction and --data.test_fraction: expected a sum below 1, so that readings are left to train on, "
-                f"but got {sum(self.fractions.values()):g}"
+                "--data.val_fraction and --data.test_fraction: expected a sum below 1, so that readings are left to "
+                f"train on, but got {self.split.val + self.split.test:g}"
             )
 
-    # -- reading -------------------------------------------------------------------------------------------------------------------------------
+    def setup(self, stage: str) -> None:
+        """Reads the table, once, for ``fit``; for other stages, opens it.
+
+        Raises:
+            InputError: If the readings can't be used; on every process, if one of them finds that.
+        """
+        self._stage = stage
+        if stage != "fit":
+            part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
+            self.table = self.open(part, reference=stage != "predict")
+            return
+        if self._intake is None:
+            trainer = self.trainer
+            self.read((0, 1) if trainer is None else (trainer.global_rank, trainer.world_size))
+        if not hasattr(self, "moments"):
+            self._finish()
+
+    def read(self, share: tuple[int, int] = (0, 1)) -> None:
+        """Reads the table, or of a large one this process's share, before the processes can talk to each other.
+
+        Args:
+            share: This process's rank, and the number of processes.
+
+        Raises:
+            InputError: If the readings can't be used, and this is the only process.
+        """
+        self.table = self.open()
+        whole = self.table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
+        self._share = (0, 1) if whole else share
+        fleet = self.instrument is not None or self.table.instruments() is not None
+        self._intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # torch's threads and polars' fight for the cores: 14 times slower with two (measured)
+        try:
+            self._take_in(self._intake, self.table)
+        except InputError as error:
+            self._failed = error
+        finally:
+            torch.set_num_threads(threads)
+        if self._share[1] == 1:
+            self._finish()
+
+    def _take_in(self, intake: Intake, table: Table) -> None:
+        shown, size = self.progress, table.n_bytes
+        progress = None if shown is None else lambda done: shown(done, size)
+        for part, block in self.split.cut(table, table.blocks(share=self._share, progress=progress)):
+            intake.add(part, block)
+        for part in ("val", "test"):
+            if self.paths[part] and self._share[0] == 0:
+                for block in self.open(part).blocks():
+                    intake.add(part, block)
+
+    def _finish(self) -> None:
+        """Merges what the processes read, and takes the line and the normalisation from it."""
+        assert self._intake is not None
+        assert self.table is not None
+        intake, table = self._intake, self.table
+        shared = self._share[1] > 1
+        if shared:
+            refuse_together(self._failed)
+        elif self._failed is not None:
+            raise self._failed
+        intake.arrange(table.instruments())
+        dropped = table.dropped
+        if shared:
+            intake.exchange()
+            dropped = sum(gathered(dropped))
+        train = intake.moments["train"]
+        self.instruments = intake.instruments
+        if self.instruments is None:
+            refuse_no_line(train, Path(self.path).name, self.indication)
+        names = [file.name for file in table.files]
+        name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
+        digest = table.sha256() if self._share[0] == 0 else None
+        self._source = Source(self.indication, self.reference, name, digest, dropped)
+        self.moments, self.sample = intake.moments, intake.sample
+        self.normalization = Normalization.of(self.normalization_rule, train)
+        self.log = intake.autocorrelation()
+        self.line = least_squares(train, self.log)
 
     def open(self, part: Part = "train", *, reference: bool = True) -> Table:
         """Opens the table that a part's readings come from.
@@ -238,144 +255,50 @@ class ReadingsDataModule(LightningDataModule):
         """
         from thermofit_pl.readings import Table  # polars, 0.1 s
 
-        column = _named("reference", self.reference) if reference else None
-        path = self.paths.get(part) or self.path
         return Table(
-            path, self.indication, column, time=self.time, decimal_comma=self.decimal_comma, missing=self.missing
+            self.paths.get(part) or self.path,
+            self.indication,
+            _named("reference", self.reference) if reference else None,
+            time=self.time,
+            decimal_comma=self.decimal_comma,
+            missing=self.missing,
+            instrument=self.instrument,
         )
+
+    def provenance(self) -> Source:
+        """Says where the readings come from, with the files' SHA-256."""
+        assert self._source is not None
+        return self._source
 
     def source(self, part: Part) -> str:
         """Says in words which readings a part consists of."""
         path = self.paths.get(part)
         if path:
             return f"the readings of {Path(path).name}"
-        if self.fractions.get(part):
+        if self.held_out(part):
             return f"held-out readings of {Path(self.path).name}"
         return f"all readings of {Path(self.path).name}, those that it was trained on too"
 
-    def setup(self, stage: str) -> None:
-        """Reads the table, once, for ``fit``; for other stages, opens it.
-
-        Raises:
-            InputError: If the readings can't be used.
-        """
-        self.stage = stage
-        if stage != "fit":
-            part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
-            self.table = self.open(part, reference=stage != "predict")
-            return
-        if self.moments:
-            return
-        self.table = self.open()
-        self.lags = LagProducts() if self.time else None
-        parts: dict[Part, Moments] = {part: Moments() for part in self._kept}
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # torch's threads and polars' fight for the cores: 14 times slower with two (measured)
-        try:
-            for part, block in self._parts(self.table, self._progress()):
-                parts[part].update(torch.from_numpy(block.indication), torch.from_numpy(block.reference))
-                self._keep(part, block)
-            for part in ("val", "test"):
-                if self.paths[part]:
-                    for block in self.open(part).blocks():
-                        parts[part].update(torch.from_numpy(block.indication), torch.from_numpy(block.reference))
-                        self._keep(part, block)
-        finally:
-            torch.set_num_threads(threads)
-        self.moments = parts
-        refuse_no_line(parts["train"], Path(self.path).name, self.indication)
-        self.normalization = Normalization.of(self.normalization_rule, parts["train"])
-        self.log = self._log()
-        self.line = least_squares(parts["train"], self.log)
-
-    def _log(self) -> Autocorrelation | None:
-        """Returns the autocorrelation of a log."""
-        if self.lags is None:
-            return None
-        train = self.moments["train"]
-        n, pivot, mean_reference, sxx, slope, sse = train.moments[0].tolist()
-        rho, rho_x = self.lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
-        return Autocorrelation(*(torch.tensor([value], dtype=torch.float64) for value in (rho, rho_x, self.lags.pairs)))
-
-    def _keep(self, part: Part, block: Block) -> None:
-        if part == "train":
-            self.sample.add(block)
-            if self.lags is not None:
-                self.lags.add(block)
-        if self.batch_size is not None:
-            self._kept[part].append(block)
-
-    def _progress(self) -> Callable[[int], None] | None:
-        if self.progress is None or self.table is None:
-            return None
-        shown, size = self.progress, self.table.n_bytes
-        return lambda done: shown(done, size)
-
-    def provenance(self) -> Source:
-        """Says where the readings come from, with the files' SHA-256."""
-        assert self.table is not None
-        names = [file.name for file in self.table.files]
-        name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
-        return Source(self.indication, self.reference, name, self.table.sha256(), self.table.dropped)
-
-    # -- splits --------------------------------------------------------------------------------------------------------------------------------
-
-    def _parts(self, table: Table, progress: Callable[[int], None] | None = None) -> Iterator[tuple[Part, Block]]:
-        """Yields the checked blocks of a table, each cut into its parts."""
-        blocks = table.blocks(progress=progress)
-        if not any(self.fractions.values()):
-            yield from (("train", block) for block in blocks)
-            return
-        n = table.n_rows()
-        cuts = self._cuts(n)
-        position = 0
-        for block in blocks:
-            keys = self._keys(np.arange(position, position + len(block.indication)), n)
-            position += len(block.indication)
-            for part, low, high in cuts:
-                chosen = np.flatnonzero((keys >= low) & (keys < high))
-                if len(chosen):
-                    yield part, block.take(chosen)
-
-    def _cuts(self, n: int) -> list[tuple[Part, float, float]]:
-        """Returns the ranges of keys that belong to each part."""
-        val, test = (round(n * self.fractions[part]) for part in ("val", "test"))
-        train = n - val - test
-        return [("train", 0, train), ("val", train, train + val), ("test", train + val, math.inf)]
-
-    def _keys(self, position: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-        """Returns a key from 0 to n of each reading: its place in a log; else its place in a seeded order, or beyond SMALL rows nearly so."""
-        if self.time:
-            return position.astype(np.float64)
-        if n <= SMALL:
-            order = np.random.default_rng(self.seed).permutation(n)
-            return order[position].astype(np.float64)
-        return scrambled(position, self.seed) * n
-
-    # -- what the Trainer iterates over --------------------------------------------------------------------------------------------------------
-
     def held_out(self, part: Part) -> bool:
         """Whether a part has readings of its own."""
-        return bool(self.paths.get(part) or self.fractions.get(part))
+        return part != "train" and bool(self.paths.get(part) or getattr(self.split, part))
 
     def train_dataloader(self) -> FullBatch | Batches:
-        """Returns the moments of the training readings, or their mini-batches."""
-        assert self.normalization is not None
+        """Returns the moments of the normalised training readings, or mini-batches of them."""
+        offset, scale = self.normalization.offset, self.normalization.scale
         if self.batch_size is None:
-            return FullBatch(self.moments["train"].normalized(self.normalization.offset, self.normalization.scale))
-        assert self.trainer is not None
-        indication, reference = (
-            torch.from_numpy(np.concatenate([getattr(block, name) for block in self._kept["train"]]))
-            for name in ("indication", "reference")
-        )
-        normalized = (indication - self.normalization.offset) * self.normalization.scale
-        share = (self.trainer.global_rank, self.trainer.world_size)
-        return Batches(normalized, reference, self.batch_size, shuffle=True, seed=self.seed, share=share)
+            return FullBatch(self.moments["train"].normalized(offset, scale))
+        assert self._intake is not None
+        indication, reference, instrument = self._intake.readings("train")
+        if instrument is not None:
+            offset, scale = offset[instrument], scale[instrument]
+        share = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return Batches((indication - offset) * scale, reference, instrument, self.batch_size, self.seed, share)
 
     def val_dataloader(self) -> FullBatch | Stream:
         """Returns the moments of the raw validation readings while a fit runs, else the readings."""
         part: Part = "val" if self.held_out("val") else "train"
-        return FullBatch(self.moments[part]) if self.stage == "fit" else Stream(lambda: self._raw("val"))
+        return FullBatch(self.moments[part]) if self._stage == "fit" else Stream(lambda: self._raw("val"))
 
     def test_dataloader(self) -> Stream:
         """Returns the raw readings for the test."""
@@ -383,38 +306,22 @@ class ReadingsDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> Stream:
         """Returns the raw indications of every row; NaN where one is missing and rows may be dropped."""
-        return Stream(self._indications)
-
-    def _indications(self) -> Iterator[tuple[Tensor, ...]]:
         assert self.table is not None
-        frame = self.table.frames(INDICATION).select(INDICATION)
-        for batch in frame.collect_batches(maintain_order=True):
-            yield (torch.from_numpy(batch[INDICATION].fill_null(math.nan).to_numpy(writable=True)),)
+        table = self.table
+        return Stream(lambda: ((torch.from_numpy(indications),) for indications in table.indications()))
 
     def _raw(self, part: Part) -> Iterator[tuple[Tensor, ...]]:
         assert self.table is not None
-        shared = bool(self.fractions[part])  # the table holds other parts too
-        blocks = self._parts(self.table) if shared else ((part, block) for block in self.table.blocks())
+        blocks: Iterator[tuple[Part, Block]] = ((part, block) for block in self.table.blocks())
+        if self.held_out(part) and not self.paths.get(part):
+            blocks = self.split.cut(self.table, self.table.blocks())
         for of, block in blocks:
             if of == part:
                 assert block.reference is not None
                 yield torch.from_numpy(block.indication), torch.from_numpy(block.reference)
 
 
-def scrambled(position: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """Returns a number from 0 to 1 for each position, the same whatever the batches (splitmix64; Steele, Lea, Flood 2014)."""
-    z = position.astype(np.uint64) + np.uint64(seed % (1 << 32)) * np.uint64(0xD1342543DE82EF95)
-    with np.errstate(over="ignore"):
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return z.astype(np.float64) / 2.0**64
-
-
 def _named(option: str, column: str | None) -> str:
     if column is None:
-        raise InputError(
-            f"--data.{option}: expected the name of a column, since --data.path names a table, but got none"
-        )
+        raise InputError(f"--data.{option}: expected the name of a column, as --data.path names a table, but got none")
     return column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,7 @@ from thermofit_pl.readings import Block
 FloatArray = NDArray[np.float64]
 
 SAMPLE_SIZE = 100_000
-GAP = (
-    1.5  # neighbours of a log that are further apart than this many usual spacings are no pair: a lost reading makes 2
-)
+GAP = 1.5  # neighbours of a log further apart than this many usual spacings are no pair: a lost reading makes 2
 
 
 @dataclass
@@ -48,9 +47,25 @@ class Sample:
     def add(self, block: Block) -> None:
         """Draws from the readings of a block."""
         self.blocks.append(block if self.rate == 1 else self._draw(block, self.rate))
+        self._thin()
+
+    def _thin(self) -> None:
         while len(self) > self.size:
             self.rate /= 2
             self.blocks = [self._draw(block, 0.5) for block in self.blocks]
+
+    @classmethod
+    def merged(cls, samples: Sequence[Sample]) -> Sample:
+        """Returns the sample of all, each drawn from a share of the readings."""
+        whole = samples[0]
+        rate = min(sample.rate for sample in samples)
+        blocks = []
+        for sample in samples:
+            ratio = rate / sample.rate
+            blocks += sample.blocks if ratio == 1 else [sample._draw(block, ratio) for block in sample.blocks]
+        whole.rate, whole.blocks = rate, blocks
+        whole._thin()
+        return whole
 
     def _draw(self, block: Block, probability: float) -> Block:
         n = len(block.indication)
@@ -89,6 +104,7 @@ class LagProducts:
         self._moments = Moments()
         self._frame = (0.0, 0.0, 0.0)  # mean indication, mean reference, slope
         self._spacing = math.inf
+        self._first: tuple[FloatArray, float] | None = None
         self._last: tuple[FloatArray, float] | None = None
 
     def add(self, block: Block) -> None:
@@ -109,6 +125,40 @@ class LagProducts:
         self.products += (terms[:, :-1] * neighbours) @ terms[:, 1:].T
         self.pairs += int(neighbours.sum())
         self._last = (terms[:, -1], float(time[-1]))
+        if self._first is None:
+            self._first = (terms[:, 0], float(time[0]))
+
+    @classmethod
+    def merged(cls, shares: Sequence[LagProducts]) -> LagProducts:
+        """Returns the products over contiguous shares, in the order of time, with the pairs across their borders."""
+        whole = cls()
+        for share in shares:
+            if share._first is None:
+                continue
+            if whole._first is None:
+                whole = share
+                continue
+            whole._append(share)
+        return whole
+
+    def _append(self, later: LagProducts) -> None:
+        """Adds the products of a later share, about the line of both."""
+        assert self._last is not None
+        assert later._first is not None
+        assert later._last is not None
+        self._moments.merge_state(later._moments)
+        _, x, y, _, slope, _ = self._moments.moments[0].tolist()
+        mine, others = self._change((x, y, slope)), later._change((x, y, slope))
+        (last, before), (first, after) = self._last, later._first
+        spacing = min(self._spacing, later._spacing)
+        self.products = mine @ self.products @ mine.T + others @ later.products @ others.T
+        if after - before <= GAP * spacing:
+            self.products += np.outer(mine @ last, others @ first)
+            self.pairs += 1
+        self.pairs += later.pairs
+        self._first = (mine @ self._first[0], self._first[1]) if self._first is not None else None
+        self._last = (others @ later._last[0], later._last[1])
+        self._spacing, self._frame = spacing, (x, y, slope)
 
     def _reframe(self, x: FloatArray, y: FloatArray) -> None:
         """Adds readings to the provisional line, and expresses what is kept about the new one.
@@ -119,7 +169,8 @@ class LagProducts:
         _, *frame, _, slope, _ = self._moments.moments[0].tolist()
         change = self._change((frame[0], frame[1], slope))
         self.products = change @ self.products @ change.T
-        if self._last is not None:
+        if self._first is not None and self._last is not None:
+            self._first = (change @ self._first[0], self._first[1])
             self._last = (change @ self._last[0], self._last[1])
         self._frame = (frame[0], frame[1], slope)
 

@@ -1,4 +1,4 @@
-"""What a fit found beside the line: where SGD ended, what the errors say, what snapping costs."""
+"""What a fit tells beside the line: where the readings come from, where SGD ended, what the errors say."""
 
 from __future__ import annotations
 
@@ -95,3 +95,22 @@ class Snap:
 
     scale: str
     rmse_free: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where readings come from.
+
+    Attributes:
+        indication_column: The column that the indications came from, if they came from a table.
+        reference_column: The column that the references came from.
+        data_name: The file or files, without folders.
+        data_sha256: SHA-256 of the files' bytes, or of the arrays' as float64.
+        dropped: Rows that were left out because a cell was missing.
+    """
+
+    indication_column: str | None = None
+    reference_column: str | None = None
+    data_name: str | None = None
+    data_sha256: str | None = None
+    dropped: int = 0

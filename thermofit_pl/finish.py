@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +16,14 @@ from thermofit_pl import __version__, findings
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.diagnostics import Sample, diagnose, tail_of_f
 from thermofit_pl.errors import InputError
+from thermofit_pl.findings import Source
 from thermofit_pl.least_squares import (
     COVERAGE_PROBABILITY,
     Autocorrelation,
     Line,
     coverage_factor,
     least_squares,
+    refuse_no_line,
     rounding,
 )
 from thermofit_pl.moments import Moments
@@ -31,25 +32,6 @@ from thermofit_pl.scales import SCALES, compare
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where readings come from.
-
-    Attributes:
-        indication_column: The column that the indications came from, if they came from a table.
-        reference_column: The column that the references came from.
-        data_name: The file or files, without folders.
-        data_sha256: SHA-256 of the files' bytes, or of the arrays' as float64.
-        dropped: Rows that were left out because a cell was missing.
-    """
-
-    indication_column: str | None = None
-    reference_column: str | None = None
-    data_name: str | None = None
-    data_sha256: str | None = None
-    dropped: int = 0
 
 
 def fit(indication: ArrayLike, reference: ArrayLike) -> Calibration:
@@ -97,27 +79,6 @@ def _column(name: str, values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64
     if wrong.size:
         raise InputError(f"Expected finite numbers as {name}, but got {column[wrong[0]]} at index {wrong[0]}")
     return column
-
-
-def refuse_no_line(moments: Moments, name: str, column: str = "indication") -> None:
-    """Refuses readings that have no line.
-
-    Args:
-        moments: Of the readings of one instrument.
-        name: What to call them.
-        column: Where the indications stand.
-
-    Raises:
-        InputError: If there are fewer than two, or all indications are equal.
-    """
-    n = int(moments.count)
-    if n < 2:
-        raise InputError(f"{name}: expected at least two readings, as a line needs, but got {n}")
-    if not moments.sxx > 0:
-        raise InputError(
-            f"{name}: expected indications that differ, but all {n} in column '{column}' are "
-            f"{moments.lowest.item():g}, and no line can be told; take readings at two temperatures at least"
-        )
 
 
 def calibrate(

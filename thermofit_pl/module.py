@@ -13,7 +13,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from thermofit_pl.datamodule import FullBatch, Normalization, ReadingsDataModule
+from thermofit_pl.batches import FullBatch
+from thermofit_pl.datamodule import Normalization, ReadingsDataModule
 from thermofit_pl.errors import InputError
 from thermofit_pl.laps import Lap, shown_steps
 from thermofit_pl.least_squares import Line, distance
@@ -104,8 +105,7 @@ class CalibrationModule(LightningModule):
         self.tolerances = torch.zeros(1, dtype=torch.float64)
 
     def forward(self, indication: Tensor) -> Tensor:
-        """Returns the calibration's estimates [°C] of raw indications, shape ``(N,)``: those of the line that it ends
-        with."""
+        """Returns the estimates [°C] of raw indications, shape ``(N,)``, by the line that the calibration holds."""
         w, b = self.calibrated
         return w * indication + b
 
@@ -146,11 +146,9 @@ class CalibrationModule(LightningModule):
         data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or not isinstance(data, ReadingsDataModule):
             return
-        assert data.normalization is not None
         self.normalize(data.normalization)
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
-        assert data.line is not None
         self.tolerances = tolerances(data.moments["train"], data.line, self.tolerance)
         if self.snap is not None:
             self.line = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
@@ -229,8 +227,7 @@ class CalibrationModule(LightningModule):
 
     @property
     def raw(self) -> tuple[Tensor, Tensor]:
-        """SGD's slope [°C per indicated unit] and intercept [°C] for raw indications, each of shape
-        ``(instruments,)``."""
+        """SGD's slope [°C per unit] and intercept [°C] for raw indications, each of shape ``(instruments,)``."""
         return self.to_raw(self.w, self.b)
 
     @property
@@ -250,8 +247,7 @@ class CalibrationModule(LightningModule):
         return distance(moments, self.w.detach(), self.b.detach())
 
     def _resize(self, instruments: int) -> None:
-        """Gives each of so many instruments the start of the first; keeps the Parameters, which an optimiser may
-        hold."""
+        """Gives each instrument the start of the first; keeps the Parameters, which an optimiser may hold."""
         if len(self.w) != instruments:
             for parameter in (self.w, self.b):
                 parameter.data = parameter.data[:1].repeat(instruments)
@@ -276,8 +272,7 @@ class CalibrationModule(LightningModule):
         return slope, b.detach().double() - slope * self.offset.to(w.device)
 
     def _count_steps(self) -> None:
-        """Lays out the curves over the steps of the run, and takes over Trainer's max_steps, which counts laps there
-        and steps here."""
+        """Lays out the curves over the run's steps; takes over Trainer's max_steps, which counts laps there."""
         trainer, lap = self.trainer, int(min(self.trainer.num_training_batches, 1_000_000))
         epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
         if isinstance(trainer.train_dataloader, FullBatch):
@@ -309,8 +304,7 @@ class CalibrationModule(LightningModule):
         self.largest_error.update(w * indication + b, reference)
 
     def _log_scores(self, stage: str) -> None:
-        """Logs what the readings' moments say of the line, and the largest error where the readings themselves were
-        seen."""
+        """Logs what the moments say of the line, and the largest error where the readings themselves were seen."""
         w, b = self._scored_line
         moments = self.scored.synced()
         n = moments.count.sum()

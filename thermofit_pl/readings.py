@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +15,8 @@ from thermofit_pl.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.checks import LARGEST as LARGEST
 from thermofit_pl.checks import check
 from thermofit_pl.errors import InputError
-from thermofit_pl.formats import TableFile, check_column, find_files, open_table, readable
+from thermofit_pl.formats import TableFile, check_column, find_files, open_table
+from thermofit_pl.hashing import FileHash
 from thermofit_pl.parts import count_rows, frames, parts
 from thermofit_pl.text_tables import BLOCK
 from thermofit_pl.wording import printable
@@ -65,6 +64,10 @@ class Block:
             None if self.instrument is None else self.instrument[chosen],
         )
 
+    def renamed(self, index: NDArray[np.int64]) -> Block:
+        """Returns the readings with another index for each instrument, shape (instruments,)."""
+        return self if self.instrument is None else replace(self, instrument=index[self.instrument])
+
 
 class Table:
     """One table of readings, in one file or several.
@@ -72,8 +75,8 @@ class Table:
     Args:
         path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
             is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow.
-        indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns is
-            an instrument of its own.
+        indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
+            is an instrument of its own.
         reference: The column with the standard's values in °C, if there is one.
         time: The column that says when each reading was taken; readings then come in its order.
         decimal_comma: Whether text tables write 35,7 for 35.7.
@@ -104,7 +107,7 @@ class Table:
         self._missing = missing
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
         self._times: int = 0  # and how many there are
-        self._hash: _Hash | None = None
+        self._hash: FileHash | None = None
         self.files: tuple[Path, ...] = tuple(table.path for table in self._tables)
         self.columns: list[str] = list(self._tables[0].columns)
         self.n_bytes: int = sum(table.size for table in self._tables)
@@ -122,7 +125,7 @@ class Table:
         """
         self.dropped = 0
         if share[0] == 0:  # the process that writes the result needs it
-            self._hash = self._hash or _Hash(self._tables)
+            self._hash = self._hash or FileHash(self._tables)
         if self._sorted_by_time():
             yield from self._checked(share, progress)
         else:
@@ -132,16 +135,16 @@ class Table:
         """The columns that a pattern names, each an instrument of its own."""
         if instrument is not None:
             raise InputError(
-                f"--data.indication: expected one column beside --data.instrument, but got the pattern {quoted(pattern)}; "
-                "use one of the two ways to name instruments."
+                f"--data.indication: expected one column beside --data.instrument, but got the pattern "
+                f"{quoted(pattern)}; use one of the two ways to name instruments."
             )
         names = [
             name for name in self._tables[0].columns if fnmatchcase(name, pattern) and name not in self._roles.values()
         ]
         if not names:
             raise InputError(
-                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (--data.indication), but its "
-                f"columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}."
+                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (--data.indication), but "
+                f"its columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}."
             )
         for table in self._tables:
             for name in names:
@@ -176,7 +179,7 @@ class Table:
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
-        self._hash = self._hash or _Hash(self._tables)
+        self._hash = self._hash or FileHash(self._tables)
         return self._hash.result()
 
     def frames(self, estimate_from: str) -> pl.LazyFrame:
@@ -229,7 +232,7 @@ class Table:
                 progress(done)
 
     def _instruments_of(self, part: Part) -> Iterator[tuple[int, Part]]:
-        """A part for each instrument with a column of its own, so that a cell that one lacks costs the others nothing."""
+        """A part for each instrument's own column, so that a cell that one lacks costs the others nothing."""
         if not self._probes:
             yield -1, part
         for index, probe in enumerate(self._probes):
@@ -277,8 +280,8 @@ class Table:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
         if self._probes:
             raise InputError(
-                f"{printable(self.files[0])}: expected rows in the order of column {quoted(str(self._wanted.time))}, since "
-                "several columns hold indications, but they are not; sort the table by that column first."
+                f"{printable(self.files[0])}: expected rows in the order of column {quoted(str(self._wanted.time))}, "
+                "since several columns hold indications, but they are not; sort the table by that column first."
             )
         whole = {role: np.empty(self._times) for role in self._roles}
         rows = np.empty(self._times, dtype=np.int64)
@@ -299,32 +302,3 @@ class Table:
                 columns = {role: column[at] for role, column in whole.items()}
                 codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
                 yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes)
-
-
-class _Hash:
-    """SHA-256 of files, computed in a thread: hashlib lets others run meanwhile."""
-
-    def __init__(self, tables: tuple[TableFile, ...]) -> None:
-        self._tables = tables
-        self._digest = ""
-        self._error: InputError | None = None
-        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
-        self._thread.start()
-
-    def result(self) -> str:
-        self._thread.join()
-        if self._error:
-            raise self._error
-        return self._digest
-
-    def _run(self) -> None:
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
-        try:
-            for table in self._tables:
-                with readable(table.path), table.path.open("rb", buffering=0) as stream:
-                    while count := stream.readinto(buffer):
-                        digest.update(buffer[:count])
-                table.check_unchanged()
-        except InputError as error:
-            self._error = error
-        self._digest = digest.hexdigest()

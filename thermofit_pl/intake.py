@@ -1,0 +1,168 @@
+"""What one pass over a table leaves: the moments of each part, a sample, and the products of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from thermofit_pl.diagnostics import LagProducts, Sample
+from thermofit_pl.errors import InputError
+from thermofit_pl.least_squares import Autocorrelation
+from thermofit_pl.moments import Moments
+from thermofit_pl.splits import PARTS, Part
+
+if TYPE_CHECKING:
+    from thermofit_pl.readings import Block
+
+PENDING = 1 << 18  # readings of a fleet that are added at once: fewer cost more merging, more don't stay in the cache
+
+
+class Intake:
+    """Takes readings in, a block at a time.
+
+    Args:
+        fleet: Whether blocks name the instrument of each reading.
+        log: Whether the readings are a log.
+        keep: Whether the readings are kept, for mini-batches.
+        seed: Of the sample.
+
+    Attributes:
+        moments: Of each part's readings.
+        sample: Of the training readings.
+        lags: Products of neighbours among the training readings, if they are a log.
+        instruments: The names of the instruments, in the order of the moments, once ``arrange`` has run; None for one.
+    """
+
+    def __init__(self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0) -> None:
+        self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1) for part in PARTS}
+        self.sample = Sample(seed=seed)
+        self.lags = LagProducts() if log else None
+        self.instruments: list[str] | None = None
+        self._fleet = fleet
+        self._keep = keep
+        self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
+        self._pending: dict[Part, list[Block]] = {part: [] for part in PARTS}
+
+    def add(self, part: Part, block: Block) -> None:
+        """Takes in a block of readings of one part."""
+        assert block.reference is not None
+        if part == "train":
+            self.sample.add(block)
+            if self.lags is not None:
+                self.lags.add(block)
+        if self._keep:
+            self._kept[part].append(block)
+        if not self._fleet:
+            self.moments[part].update(torch.from_numpy(block.indication), torch.from_numpy(block.reference))
+            return
+        pending = self._pending[part]
+        pending.append(block)
+        if sum(len(each.indication) for each in pending) >= max(PENDING, len(self.moments[part].moments)):
+            self._flush(part)
+
+    def _flush(self, part: Part) -> None:
+        if pending := self._pending[part]:
+            x, y, codes = (joined(pending, name) for name in ("indication", "reference", "instrument"))
+            most = max(int(codes.max()) + 1, len(self.moments[part].moments))
+            self.moments[part] = placed(self.moments[part], None, most)
+            self.moments[part].update(x, y, codes)
+            pending.clear()
+
+    def arrange(self, names: Sequence[str] | None) -> None:
+        """Puts the instruments into the order of their names, the same on every process.
+
+        Args:
+            names: The name of each code that blocks have used; None where there is one instrument.
+        """
+        if names is None:
+            return
+        everywhere = sorted(set(names).union(*gathered(list(names))), key=natural)
+        place = {name: index for index, name in enumerate(everywhere)}
+        index = np.array([place[name] for name in names], dtype=np.int64)
+        for part in PARTS:
+            self._flush(part)
+            self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
+            self._kept[part] = [block.renamed(index) for block in self._kept[part]]
+        self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
+        self.instruments = everywhere
+
+    def exchange(self) -> None:
+        """Merges what all processes took in, once; every process must call it."""
+        self.moments = {part: moments.synced() for part, moments in self.moments.items()}
+        self.sample = Sample.merged(gathered(self.sample))
+        if self.lags is not None:
+            self.lags = LagProducts.merged(gathered(self.lags))
+
+    def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns the indications, references and instruments that were kept of a part."""
+        kept = self._kept[part]
+        return (
+            joined(kept, "indication"),
+            joined(kept, "reference"),
+            joined(kept, "instrument") if self._fleet else None,
+        )
+
+    def autocorrelation(self) -> Autocorrelation | None:
+        """Returns the autocorrelation of the training readings, if they are a log."""
+        if self.lags is None:
+            return None
+        n, pivot, mean_reference, sxx, slope, sse = self.moments["train"].moments[0].tolist()
+        rho, rho_x = self.lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
+        return Autocorrelation(*(torch.tensor([value], dtype=torch.float64) for value in (rho, rho_x, self.lags.pairs)))
+
+
+def joined(blocks: Sequence[Block], name: str) -> Tensor:
+    """Returns one column of several blocks, shape ``(N,)``."""
+    return torch.from_numpy(np.concatenate([getattr(block, name) for block in blocks]))
+
+
+def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
+    """Returns moments with room for more instruments, and each at a new place.
+
+    Args:
+        moments: Of some instruments.
+        index: The new place of each code, at least as long as they are many; None leaves each where it is.
+        instruments: How many there are now.
+    """
+    old = len(moments.moments)
+    where = torch.arange(old) if index is None else index[:old]
+    if index is None and old == instruments:
+        return moments
+    larger = Moments(instruments)
+    larger.moments[where], larger.lowest[where], larger.highest[where] = (
+        moments.moments,
+        moments.lowest,
+        moments.highest,
+    )
+    larger._update_count = moments._update_count  # torchmetrics warns of a compute before any update
+    return larger
+
+
+def natural(name: str) -> tuple[int, int, str]:
+    """Sorts whole numbers by value, before all other names."""
+    return (0, int(name), name) if name.lstrip("-").isdecimal() and len(name) < 20 else (1, 0, name)
+
+
+def gathered(value: Any) -> list[Any]:
+    """Returns the value of every process, in the order of their ranks."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def refuse_together(error: InputError | None) -> None:
+    """Raises the error of the first process that has one, on all of them.
+
+    Raises:
+        InputError: That error.
+    """
+    for sentence in gathered(None if error is None else str(error)):
+        if sentence is not None:
+            raise InputError(sentence)
