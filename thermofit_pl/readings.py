@@ -157,6 +157,11 @@ class Table:
             return list(self._probes)
         return None if self._wanted.instrument is None else self._wanted.labels.names()
 
+    @property
+    def format(self) -> TableFile:
+        """What the first file is, for a copy of the table in the same format."""
+        return self._tables[0]
+
     def n_rows(self) -> int:
         """Returns how many readings `blocks` gives: of Parquet and Arrow from what the file says about itself."""
         if self._missing == "drop":
