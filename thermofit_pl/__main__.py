@@ -8,9 +8,11 @@ from difflib import get_close_matches
 
 from thermofit_pl import __version__
 from thermofit_pl.errors import InputError
+from thermofit_pl.stopping import Signals, Stopped
+from thermofit_pl.wording import printable
 
 TRAINING = ("fit", "validate", "test", "predict")
-LIGHT = ("apply", "show")
+LIGHT = ("apply", "show", "inspect")
 HELP = """usage: thermofit_pl COMMAND [options]
 
 Calibrates thermometers and other sensors: reference = w · indication + b.
@@ -21,8 +23,10 @@ Calibrates thermometers and other sensors: reference = w · indication + b.
   predict   writes a table with the estimate of each row, by a checkpoint
   apply     corrects a table of new readings, by a calibration
   show      prints a calibration
+  inspect   shows runs in the browser: starts TensorBoard, for this computer alone
 
-COMMAND --help lists a command's options; --version prints the version.
+COMMAND --help lists a command's options; --version prints the version. The exit code is 0, 2 for input that can't be
+used, 1 for anything else that went wrong; THERMOFIT_DEBUG=1 in the environment then shows where.
 """
 
 
@@ -33,45 +37,74 @@ def main(argv: list[str] | None = None) -> int:
         argv: The arguments; the command line's by default.
 
     Returns:
-        The exit code: 0, 2 for input that can't be used, 1 for anything else that went wrong.
+        The exit code: 0, 2 for input that can't be used, 128 + a signal's number, 1 for anything else that went wrong.
     """
     argv = sys.argv[1:] if argv is None else argv
+    with Signals() as signals:
+        try:
+            code = _run(argv, signals)
+            _flush()
+        except Stopped as stopped:
+            return _say(stopped.sentence, int(stopped.code))
+        except (Exception, KeyboardInterrupt) as error:
+            if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
+                raise
+            return _complain(error, signals)
+        return code if signals.received is None else 128 + signals.received
+
+
+def _run(argv: list[str], signals: Signals) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
     if argv[0] == "--version":
         print(f"thermofit_pl {__version__}")
         return 0
-    try:
-        return _run(argv)
-    except InputError as error:
-        return _say(str(error), 2)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the interpreter flushes it at exit
-        return _say("standard output was closed before all was written", 1)
-    except OSError as error:
-        return _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1)
+    if argv[0] == "inspect":
+        from thermofit_pl.inspection import main as inspect
 
-
-def _run(argv: list[str]) -> int:
-    command = next((word for word in argv if word in TRAINING), None)
+        return inspect(argv)
     if argv[0] in LIGHT:
         from thermofit_pl.commands import main as light
 
         return light(argv)
-    if command is None:
-        near = get_close_matches(argv[0], (*TRAINING, *LIGHT), n=1)
+    named = next((word for word in argv if word in TRAINING), None)
+    if named is None or not (argv[0] in TRAINING or argv[0].startswith("-")):
+        known = (*TRAINING, *LIGHT)
+        near = get_close_matches(argv[0], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"expected a command, one of {', '.join((*TRAINING, *LIGHT))}, but got {argv[0]!r}{hint}")
+        raise InputError(f"expected a command, one of {', '.join(known)}, but got {printable(argv[0])!r}{hint}")
     from thermofit_pl.cli import main as training
 
-    return training(argv)
+    return training(argv, signals)
+
+
+def _complain(error: BaseException, signals: Signals) -> int:
+    """Says in one line what went wrong, and returns the exit code."""
+    if signals.received is not None:  # whatever it was interrupted in
+        return _say(Stopped(signals.received).sentence, 128 + signals.received)
+    if isinstance(error, InputError):
+        return _say(str(error), 2)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("interrupted", 130)
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the interpreter flushes it at exit
+        return _say("standard output was closed before all was written", 1)
+    if isinstance(error, OSError) and error.strerror:
+        return _say(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
+    return _say(f"{type(error).__name__}: {error} (THERMOFIT_DEBUG=1 in the environment shows where)", 1)
+
+
+def _flush() -> None:
+    """Writes what was printed, while a complaint about it can still be made."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _say(sentence: str, code: int) -> int:
     """Prints the sentence, on the first process alone, and returns the exit code."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"thermofit_pl: error: {' '.join(sentence.split())}", file=sys.stderr)
+    if os.environ.get("LOCAL_RANK", "0") == "0" and sys.stderr is not None:
+        print(f"thermofit_pl: error: {printable(' '.join(sentence.split()), 2000)}", file=sys.stderr)
     return code
 
 

@@ -1,0 +1,163 @@
+"""What TensorBoard shows beside plain numbers: rows of its tables, text, pictures, and what each curve means."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch.utils.tensorboard import SummaryWriter
+
+Value = float | str | None
+
+CURVES = {
+    "train/loss": "Mean squared error (°C²) before the step: of all readings, or of the step's mini-batch.",
+    "line/w": "SGD's slope after the step, °C per indicated unit.",
+    "line/b": "SGD's intercept after the step, °C.",
+    "line/distance": "How far SGD's line is from the least-squares line, at most, over the calibrated range, °C.",
+    "val/rmse": "Root mean square of the errors of SGD's line, °C.",
+    "val/mean_error": "Mean of estimate − reference under SGD's line, °C.",
+    "val/largest_error": "The largest error, estimate − reference, °C.",
+    "val/r2": "Share of the references' variance that SGD's line explains.",
+    "test/rmse": "Root mean square of the errors, °C.",
+    "test/mean_error": "Mean of estimate − reference, °C.",
+    "test/largest_error": "The largest error, estimate − reference, °C.",
+    "test/r2": "Share of the references' variance that the line explains.",
+}
+LAYOUT = {
+    "fit": {
+        "loss (°C²)": ["Multiline", ["train/loss"]],
+        "distance to the least-squares line (°C)": ["Multiline", ["line/distance"]],
+        "w (°C per indicated unit)": ["Multiline", ["line/w"]],
+        "b (°C)": ["Multiline", ["line/b"]],
+    },
+    "errors": {"rmse (°C)": ["Multiline", ["val/rmse", "test/rmse"]]},
+}
+# TensorBoard takes a table's columns from whichever run it meets first: all runs must name the same, of the same types.
+SETTINGS: dict[str, type[float] | type[str]] = {
+    "learning_rate": float,
+    "normalization": str,
+    "steps": float,
+    "batch_size": str,
+    "optimizer": str,
+    "data": str,
+    "data_sha256": str,
+}
+RESULTS = {
+    "result/loss": "final loss (°C²)",
+    "result/rmse": "rmse (°C)",
+    "result/w": "w (°C/unit)",
+    "result/b": "b (°C)",
+    "result/u_w": "u_w (°C/unit)",
+    "result/u_b": "u_b (°C)",
+    "result/steps_needed": "steps still needed",
+}
+
+
+class Board:
+    """Writes to an event file whole events, several values each: a quarter of the bytes and time of one by one.
+
+    Args:
+        writer: TensorBoard's.
+    """
+
+    def __init__(self, writer: SummaryWriter) -> None:
+        self._writer = writer
+        self._explained: set[str] = set()
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Writes numbers of one step; the first of each tag with what it means."""
+        summary = Summary()
+        for tag, value in values.items():
+            summary.value.add(tag=tag, simple_value=value, metadata=self._explain(tag))
+        self._add(summary, step)
+
+    def _explain(self, tag: str) -> SummaryMetadata | None:
+        if tag in self._explained:
+            return None
+        self._explained.add(tag)
+        meaning = CURVES.get(tag) or RESULTS.get(tag) or ""
+        return SummaryMetadata(
+            summary_description=meaning, plugin_data=SummaryMetadata.PluginData(plugin_name="scalars")
+        )
+
+    def picture(self, tag: str, png: bytes, size: tuple[int, int], step: int) -> None:
+        """Writes a PNG as it is.
+
+        Args:
+            tag: Its name.
+            png: The file's bytes, RGBA.
+            size: Width and height in pixels.
+            step: Its step.
+        """
+        image = Summary.Image(encoded_image_string=png, width=size[0], height=size[1], colorspace=4)
+        self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+    def text(self, tag: str, markdown: str, step: int) -> None:
+        """Writes a text."""
+        self._writer.add_text(tag, markdown, step)
+
+    def layout(self) -> None:
+        """Writes which curves belong together, for the tab CUSTOM SCALARS."""
+        self._writer.add_custom_scalars(LAYOUT)
+
+    def start(self, settings: Mapping[str, Value]) -> None:
+        """Writes the run's row in the tab HPARAMS; it is there from now on, whatever becomes of the run.
+
+        Args:
+            settings: Those of ``SETTINGS`` that are known.
+        """
+        kinds = {float: "DATA_TYPE_FLOAT64", str: "DATA_TYPE_STRING"}
+        experiment = api_pb2.Experiment(
+            hparam_infos=[
+                api_pb2.HParamInfo(name=name, type=api_pb2.DataType.Value(kinds[kind]))
+                for name, kind in SETTINGS.items()
+            ],
+            metric_infos=[
+                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for tag, name in RESULTS.items()
+            ],
+        )
+        session = SessionStartInfo(start_time_secs=time.time())
+        for name, kind in SETTINGS.items():
+            value = settings.get(name)
+            if isinstance(value, kind):
+                setattr(session.hparams[name], "number_value" if kind is float else "string_value", value)
+        self._hparams(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+        self._hparams(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=session))
+
+    def end(self, success: bool) -> None:
+        """Writes how the run ended into its row."""
+        status = api_pb2.Status.Value("STATUS_SUCCESS" if success else "STATUS_FAILURE")
+        session = SessionEndInfo(status=status, end_time_secs=time.time())
+        self._hparams(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session))
+
+    def flush(self) -> None:
+        """Gives what was written to the disk, so that TensorBoard sees it."""
+        self._writer.flush()
+
+    def _hparams(self, tag: str, data: HParamsPluginData) -> None:
+        value = Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
+        self._add(Summary(value=[value]), 0)
+
+    def _add(self, summary: Summary, step: int) -> None:
+        # it opens a file that a finished run has closed
+        self._writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+
+
+def as_list(text: str) -> str:
+    """Turns lines of plain text into a Markdown list that shows every character as it is."""
+    return "\n".join("- " + re.sub(r"([\\`*_{}\[\]<>()#+.!|~&$-])", r"\\\1", line) for line in text.splitlines())
+
+
+def as_code(text: str, language: str = "yaml") -> str:
+    """Turns text into a Markdown block of code, whatever it holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

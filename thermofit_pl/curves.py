@@ -1,0 +1,283 @@
+"""What a run leaves to look at: its curves, its row among other runs, its figures and its text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
+
+from thermofit_pl import figures
+from thermofit_pl.board import SETTINGS, Board, Value, as_code, as_list
+from thermofit_pl.calibration import Calibration
+from thermofit_pl.callbacks import own
+from thermofit_pl.datamodule import ReadingsDataModule
+from thermofit_pl.drawing import SIZE
+from thermofit_pl.files import atomic_write
+from thermofit_pl.laps import POINTS, Points, after, is_plain_sgd
+from thermofit_pl.least_squares import distance
+from thermofit_pl.module import CalibrationModule
+from thermofit_pl.options import is_rehearsal
+from thermofit_pl.summary import summary
+
+SECONDS = 1.0  # between writes: one at each end of a lap would take as long as the lap
+
+
+class Curves(Callback):
+    """Writes what there is to see of a run to its loggers, against the number of steps, and its figures to its folder.
+
+    TensorBoard gets everything, any other logger the numbers. Without a logger the figures are written all the same.
+
+    Args:
+        folder: The run's; None writes no figure and no configuration.
+        calibration: Gives the result once the training has ended; None where there is none.
+        draw: Whether to draw figures.
+
+    Attributes:
+        drawn: The figures that were written.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        calibration: Callable[[], Calibration | None] = lambda: None,
+        draw: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.drawn: list[Path] = []
+        self._calibration = calibration
+        self._draw = draw
+        self._path = Points()  # of the whole run
+        self._written = 0  # points of it that the loggers have
+        self._scores: dict[int, dict[str, float]] = {}
+        self._last_scores = -1
+        self._last_write = time.monotonic()
+        self._start: tuple[int, Tensor, Tensor] | None = None
+        self._boards: dict[int, Board] = {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the run's settings before its first step, so that a run that fails has a row too."""
+        if self._start is not None or not self._writes(trainer):
+            return
+        module = own(pl_module)
+        self._start = module.steps, module.w.detach().cpu().clone(), module.b.detach().cpu().clone()
+        settings = settings_of(trainer, module)
+        for board in self._tensorboards(trainer):
+            board.layout()
+            board.start(settings)
+            if self.folder is not None and (self.folder / "config.yaml").is_file():
+                config = (self.folder / "config.yaml").read_text(encoding="utf-8")
+                board.text("fit/config", as_code(config), module.steps)
+            board.flush()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keeps the points of a lap, or of a mini-batch's step, and writes them now and then."""
+        if not self._writes(trainer):
+            return
+        module = own(pl_module)
+        if module.lap is not None:
+            self._keep(module.lap.points)
+        elif module.is_shown(module.steps):
+            self._keep(point(module, float(outputs["loss"])))
+        if time.monotonic() - self._last_write > SECONDS:
+            self._write(trainer, module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the scores of the validation readings; where no fit runs, writes them."""
+        if trainer.sanity_checking or not self._writes(trainer):
+            return
+        module = own(pl_module)
+        fitting = trainer.state.fn == "fit"
+        step = module.steps if fitting else int(module.steps_done)
+        due = step - self._last_scores >= (module.total_steps or 0) / POINTS
+        if not fitting or due or module.is_shown(step):
+            self._keep_scores(trainer, step, "val/")
+        if not fitting:
+            self._write(trainer, module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the scores of the test readings."""
+        if self._writes(trainer):
+            module = own(pl_module)
+            self._keep_scores(trainer, int(module.steps_done), "test/")
+            self._write(trainer, module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the end of the curves, the result, the summary and the figures."""
+        if not self._writes(trainer):
+            return
+        module = own(pl_module)
+        if module.steps and module.steps > max(self._path.steps, default=0):
+            self._keep(point(module, module.last_loss()))
+        if module.steps > self._last_scores:
+            self._keep_scores(trainer, module.steps, "val/")
+        self._write(trainer, module)
+        calibration = self._calibration()
+        if calibration is not None:
+            self._write_result(trainer, module, calibration)
+            if self._draw and self.folder is not None and figures.is_there():
+                self._write_figures(trainer, module, calibration)
+        for board in self._tensorboards(trainer):
+            board.end(success=True)
+            board.flush()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Writes what there is, and into the run's row that it failed."""
+        if self._start is None or not self._writes(trainer):
+            return
+        self._write(trainer, own(pl_module))
+        for board in self._tensorboards(trainer):
+            board.end(success=False)
+            board.flush()
+
+    def _writes(self, trainer: Trainer) -> bool:
+        return trainer.is_global_zero and not is_rehearsal(trainer)
+
+    def _tensorboards(self, trainer: Trainer) -> list[Board]:
+        return [self._board(logger) for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+    def _board(self, logger: TensorBoardLogger) -> Board:
+        if id(logger) not in self._boards:
+            self._boards[id(logger)] = Board(logger.experiment)
+        return self._boards[id(logger)]
+
+    def _keep(self, points: Points) -> None:
+        for name in ("steps", "loss", "w", "b"):
+            getattr(self._path, name).extend(getattr(points, name))
+
+    def _keep_scores(self, trainer: Trainer, step: int, prefix: str) -> None:
+        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+        if found:
+            self._scores[step] = found
+            self._last_scores = step
+
+    def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
+        """Writes the points and scores that the loggers don't have yet."""
+        rows = self._rows(trainer, module) if trainer.loggers else {}
+        for step, scores in self._scores.items():
+            rows.setdefault(step, {}).update(scores)
+        self._scores = {}
+        self._written = len(self._path.steps)
+        for logger in trainer.loggers:
+            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
+        self._last_write = time.monotonic()
+
+    def _rows(self, trainer: Trainer, module: CalibrationModule) -> dict[int, dict[str, float]]:
+        new = slice(self._written, None)
+        steps = self._path.steps[new]
+        columns: dict[str, list[float]] = {"train/loss": self._path.loss[new]}
+        if steps and len(module.w) == 1:
+            w, b = module.to_raw(torch.stack(self._path.w[new]), torch.stack(self._path.b[new]))
+            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
+            data = getattr(trainer, "datamodule", None)
+            if isinstance(data, ReadingsDataModule):
+                columns["line/distance"] = distance(data.moments["train"], w, b)[:, 0].tolist()
+        return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(steps)}
+
+    def _write_result(self, trainer: Trainer, module: CalibrationModule, calibration: Calibration) -> None:
+        result = result_of(calibration)
+        for logger in trainer.loggers:
+            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, {module.steps: result})
+        for board in self._tensorboards(trainer):
+            board.text("fit/summary", as_list(summary(calibration)), module.steps)
+
+    def _write_figures(self, trainer: Trainer, module: CalibrationModule, calibration: Calibration) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, ReadingsDataModule) or self.folder is None:
+            return
+        indication, reference = (data.sample.column(name) for name in ("indication", "reference"))
+        shown = figures.choose(indication, reference, calibration, data.seed)
+        folder = self.folder / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in figures.pictures(calibration, shown, self._descent(trainer, module, data)):
+            png = draw()
+            with atomic_write(folder / f"{name}.png") as path:
+                path.write_bytes(png)
+            self.drawn.append(folder / f"{name}.png")
+            for board in self._tensorboards(trainer):
+                board.picture(f"fit/{name}", png, SIZE, module.steps)
+
+    def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> figures.Descent | None:
+        """Returns the run's path for a figure."""
+        if self._start is None or not self._path.steps or len(module.w) != 1 or data.normalization is None:
+            return None
+        first, w, b = self._start
+        normalization = data.normalization
+        moments = data.moments["train"].normalized(normalization.offset, normalization.scale)
+        predicted = None
+        optimizer = trainer.optimizers[0]
+        if is_plain_sgd(optimizer):
+            rate = optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0]["lr"])
+            ahead = after(moments, torch.tensor(self._path.steps) - 1 - first, w.double(), b.double(), float(rate))
+            losses = moments.mse(*ahead)[:, 0]
+            predicted = losses.numpy() if losses.isfinite().all() else None
+        slope, intercept, least = (value.item() for value in moments.compute())
+        mean, variance = moments.mean_indication.item(), (moments.sxx / moments.count).item()
+        return figures.Descent(
+            steps=torch.tensor(self._path.steps).numpy(),
+            loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),
+            w=torch.cat([w, *self._path.w]).double().numpy(),
+            b=torch.cat([b, *self._path.b]).double().numpy(),
+            predicted=predicted,
+            bowl=figures.Bowl(slope, intercept, least, mean, variance),
+            normalization=in_words(data.normalization_rule),
+        )
+
+
+def point(module: CalibrationModule, loss: float) -> Points:
+    """Returns a module's line as it is, as the one point of a curve."""
+    return Points([module.steps], [loss], [module.w.detach().cpu().clone()], [module.b.detach().cpu().clone()])
+
+
+def log_rows(target: Board | Logger, rows: dict[int, dict[str, float]]) -> None:
+    """Writes numbers to a logger in the order of their steps."""
+    for step in sorted(rows):
+        if isinstance(target, Board):
+            target.scalars(rows[step], step)
+        else:
+            target.log_metrics(rows[step], step)
+    if isinstance(target, Board):
+        target.flush()
+
+
+def in_words(rule: float | str) -> str:
+    """Says what indications are put through, as a number or a word."""
+    return rule if isinstance(rule, str) else f"× {rule:g}"
+
+
+def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]:
+    """Returns a run's settings, by the names of ``SETTINGS``; the data by name and SHA-256, without their folder."""
+    optimizer = trainer.optimizers[0]
+    settings: dict[str, Value] = {
+        "learning_rate": float(optimizer.param_groups[0]["lr"]),
+        "steps": None if module.total_steps is None else float(module.total_steps),
+        "optimizer": type(optimizer).__name__,
+    }
+    data = getattr(trainer, "datamodule", None)
+    if isinstance(data, ReadingsDataModule):
+        source = data.provenance()
+        settings |= {
+            "normalization": in_words(data.normalization_rule),
+            "batch_size": "all" if data.batch_size is None else str(data.batch_size),
+            "data": source.data_name,
+            "data_sha256": source.data_sha256,
+        }
+    assert settings.keys() <= SETTINGS.keys()
+    return settings
+
+
+def result_of(calibration: Calibration) -> dict[str, float]:
+    """Returns a run's results, by the names of ``RESULTS``, as far as they are known."""
+    c, sgd = calibration, calibration.sgd
+    values = {"rmse": c.rmse, "w": c.w, "b": c.b, "u_w": c.u_w, "u_b": c.u_b}
+    if sgd is not None:
+        values |= {"loss": sgd.loss, "steps_needed": 0.0 if sgd.converged else sgd.steps_needed}
+    return {f"result/{name}": float(value) for name, value in values.items() if value is not None}
