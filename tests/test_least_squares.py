@@ -201,7 +201,7 @@ def test_the_stability_limit_is_that_of_the_hessian_and_of_the_loop() -> None:
 def forecast(x: NDArray[np.float64], y: ArrayLike, rate: float, w: float, b: float, tolerance: float) -> float:
     moments = moments_of(x, y)
     away = distance(moments, *(torch.tensor([v], dtype=torch.float64) for v in (w, b)))
-    return steps_needed(moments, away, torch.tensor([tolerance], dtype=torch.float64), rate).item()
+    return float(steps_needed(moments, away, torch.tensor([tolerance], dtype=torch.float64), rate))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_forecast_counts_the_steps_that_a_loop_takes(mean: float, rate: floa
 
     loop(x, y, rate, keep, settled)
     assert 3 < taken < 10_000
-    assert forecast(x, y, rate, *error, 1e-3) == pytest.approx(taken - settled, abs=2)
+    assert forecast(x, y, rate, error[0], error[1], 1e-3) == pytest.approx(taken - settled, abs=2)
 
 
 def test_the_forecast_at_its_ends() -> None:

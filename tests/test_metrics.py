@@ -22,7 +22,7 @@ def test_the_error_farthest_from_zero_with_its_sign(seed: int) -> None:
     estimate, reference, expected = errors(seed)
     whole, batches, parts = LargestError(), LargestError(), [LargestError() for _ in range(3)]
     whole.update(estimate, reference)
-    for i, cut in enumerate(torch.arange(500).split([100, 399, 1])):
+    for i, cut in enumerate(torch.split(torch.arange(500), [100, 399, 1])):
         batches.update(estimate[cut], reference[cut])
         parts[i].update(estimate[cut], reference[cut])
     for part in parts[1:]:
