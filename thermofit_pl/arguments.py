@@ -1,105 +1,120 @@
-"""What was typed, in the order in which it means what it says, and the checkpoint that it names."""
+"""What was typed, in the order in which it means what it says, upon the settings of the checkpoint that it names."""
 
 from __future__ import annotations
 
-import os
-import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
+import yaml  # type: ignore[import-untyped]  # it ships no types
 from lightning.pytorch.cli import LightningArgumentParser
 
+from thermofit_pl.checkpoints import load_checkpoint, newest_checkpoint
+from thermofit_pl.complaints import sentence
 from thermofit_pl.errors import InputError
+from thermofit_pl.run_folder import ROOT
 
 COMMANDS = ("fit", "validate", "test", "predict")
-ROOT = "logs"
+FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler")
+HELP = {
+    "config": "YAML file with options of this command, which those that are typed win over.",
+    "seed_everything": "Seed of Python's, NumPy's and torch's random numbers, for optimisers and callbacks of your "
+    "own; a split and the order of mini-batches have --data.seed.",
+    "ckpt_path": "Checkpoint to start from, a local file; last is the newest of the runs under logs/. "
+    "Settings that are not typed are those of its run.",
+    "trainer.max_epochs": "Ends the fit after so many epochs, 10 if no other end is set; -1 sets none. With the full "
+    "batch, an epoch is --model.steps_per_epoch steps.",
+    "trainer.max_steps": "Ends the fit after so many steps of the optimiser; -1 sets no such end.",
+    "trainer.logger": "Logger, or list of loggers: true for TensorBoard (the default), false for none, or a class such "
+    "as CSVLogger with its own options.",
+    "trainer.default_root_dir": "Folder of all runs, in the place of logs/: each has FOLDER/<command>/version_N.",
+    "trainer.log_every_n_steps": "To be left out: curves show some hundred steps of a run, spaced for reading.",
+    "trainer.overfit_batches": "To be left out: a line has nothing to overfit.",
+    "trainer.model_registry": "To be left out: a run stays on this computer.",
+}
 
 
 class Parser(LightningArgumentParser):
-    """Takes options in full only, and complains in one line."""
+    """Takes options in full only, and complains in one sentence."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # argparse's own, handed on
         super().__init__(*args, **(kwargs | {"allow_abbrev": False}))
+        self.known: list[str] = []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises what went wrong as one sentence, with the nearest option to one that does not exist."""
-        text = " ".join(message.split())
-        wrong = next((word for word in text.split() if word.startswith("--")), "").split("=")[0]
-        if "nrecognized arguments" in text:
-            near = get_close_matches(wrong, self._option_string_actions, n=1, cutoff=0.5)
-            text = f"there is no option {wrong}" + (f"; did you mean {near[0]}?" if near else "; --help lists them all")
-        print(f"thermofit_pl: error: {text}", file=sys.stderr)
-        raise SystemExit(2)
+        if not self.exit_on_error:  # one of jsonargparse's own, for a class: the outer one knows the option
+            super().error(message, ex)
+        raise InputError(sentence(message, self.known or list(self._option_string_actions), COMMANDS)) from ex
 
-
-def newest_checkpoint() -> Path:
-    """Returns the newest checkpoint of all fits under ``logs``."""
-    found = sorted(Path(ROOT).glob("*/*/checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise InputError(f"--ckpt_path last: expected a checkpoint of an earlier fit under {ROOT}/, but there is none")
-    return found[-1]
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Loads a local checkpoint without running any code that it may carry.
-
-    Raises:
-        InputError: If it can't be loaded so.
-    """
-    if os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "").lower() in ("1", "y", "yes", "true"):
-        raise InputError(
-            "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD: expected it unset, since it lets a checkpoint run code; unset it"
-        )
-    if "://" in str(path) or str(path).startswith(("http:", "https:", "s3:", "gs:", "hf:")):
-        raise InputError(f"--ckpt_path: expected a file on this computer, but got {path}; download it first")
-    if not path.is_file():
-        raise InputError(f"--ckpt_path: expected a checkpoint, but there is no file {path}")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        w, b = checkpoint["state_dict"]["w"], checkpoint["state_dict"]["b"]
-    except Exception as error:  # a damaged or hostile file fails in many ways
-        what = "one that carries code" if "Weights only" in str(error) else type(error).__name__
-        raise InputError(f"--ckpt_path: expected a checkpoint of a fit, but could not load {path} ({what})") from error
-    if w.shape != b.shape or w.ndim != 1:
-        raise InputError(
-            f"--ckpt_path: expected w and b of one shape in {path}, but got {tuple(w.shape)} and {tuple(b.shape)}"
-        )
-    return checkpoint
+    def explain(self) -> list[str]:
+        """Puts our own words where Lightning's don't hold, and returns all options."""
+        for action in self._actions:
+            action.help = HELP.get(action.dest, action.help)
+        return list(self._option_string_actions)
 
 
 def arrange(argv: list[str]) -> list[str]:
     """Puts the arguments into the order in which they mean what they say.
 
-    A --config stands before all options, which then win over it, wherever it was typed; the configuration of a
-    checkpoint's own run stands before that.
+    What names a configuration or a class stands before single options, which then win over it, wherever it was typed;
+    the settings of a checkpoint's own run stand before that.
+
+    Args:
+        argv: As typed.
+
+    Raises:
+        InputError: If options stand before the command, or the checkpoint can't be used.
     """
     at = next(i for i, word in enumerate(argv) if word in COMMANDS)
     command, before, after = argv[at], argv[:at], argv[at + 1 :]
-    configs, rest = split_off(before, ("--config", "-c"))
+    first, rest = split_off(before, FIRST[:2])
     if rest:
         raise InputError(f"expected options after the command {command}, but got {rest[0]} before it")
-    more, rest = split_off(after, ("--config", "-c"))
+    more, rest = split_off(after, FIRST)
+    first = sorted(first + more, key=lambda pair: pair[0] not in FIRST[:2])  # files of all options, then of some
     checkpoints, rest = split_off(rest, ("--ckpt_path",))
+    roots, _ = split_off(rest, ("--trainer.default_root_dir",))
+    typed = [word for pair in first for word in pair] + rest
     if not checkpoints:
-        return [command, *configs, *more, *rest]
-    path = checkpoints[-1]
-    if path == "last":
-        path = str(newest_checkpoint())
-    base: list[str] = []
-    own = Path(path).parent.parent / "config.yaml"
-    if own.is_file():
-        base = ["--config", str(own)]
-        if command != "fit" and any(word.split("=")[0] == "--data.path" for word in rest):
-            base += [f"--data.{option}=0" for option in ("val_fraction", "test_fraction")]
-            base += [f"--data.{option}=null" for option in ("val_path", "test_path")]
-    return [command, *base, *configs, *more, *rest, "--ckpt_path", path]
+        return [command, *typed]
+    path = Path(checkpoints[-1][1])
+    if str(path) == "last":
+        path = newest_checkpoint(Path(roots[-1][1] if roots else ROOT))
+    return [command, *_own_settings(command, path, typed), *typed, "--ckpt_path", str(path)]
 
 
-def split_off(words: list[str], options: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Returns the values of some options (for --config, with the option), and the words that are left."""
-    taken: list[str] = []
+def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]:
+    """Returns the settings of a checkpoint's run, as arguments: all for going on, those of the readings for scoring."""
+    own = checkpoint.parent.parent / "config.yaml"
+    if command == "fit":
+        return ["--config", str(own)] if own.is_file() else _hyper_parameters(checkpoint)
+    if not own.is_file():
+        return []
+    try:
+        data: dict[str, Any] = dict(yaml.safe_load(own.read_text(encoding="utf-8"))["data"])
+    except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"--ckpt_path: expected the settings of its run in {own}, but could not read them") from error
+    other = any(word.split("=")[0] == "--data.path" for word in typed)
+    if other:  # another table has no parts that were held out, and need not be a log
+        data |= {"val_fraction": 0.0, "test_fraction": 0.0, "val_path": None, "test_path": None}
+    if other or command == "predict":
+        data["time"] = None
+    return [f"--data.{name}={_word(value)}" for name, value in data.items()]
+
+
+def _hyper_parameters(checkpoint: Path) -> list[str]:
+    """Returns what a checkpoint that stands alone says of its module."""
+    settings = load_checkpoint(checkpoint).get("hyper_parameters", {})
+    return [f"--model.{name}={_word(value)}" for name, value in settings.items() if not name.startswith("_")]
+
+
+def _word(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def split_off(words: list[str], options: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns some options with their values, and the words that are left."""
+    taken: list[tuple[str, str]] = []
     rest: list[str] = []
     position = 0
     while position < len(words):
@@ -108,7 +123,7 @@ def split_off(words: list[str], options: tuple[str, ...]) -> tuple[list[str], li
             if not equals:
                 position += 1
                 value = words[position]
-            taken += [value] if "--ckpt_path" in options else ["--config", value]
+            taken.append((name, value))
         else:
             rest.append(words[position])
         position += 1

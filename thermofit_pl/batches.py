@@ -53,6 +53,8 @@ class Batches:
     seed: int = 0
     share: tuple[int, int] = (0, 1)
     epoch: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)  # batches of this epoch that were given
+    _start: tuple[int, int] = field(default=(-1, 0), init=False)  # an epoch, and how many of its batches to leave out
 
     @property
     def sampler(self) -> Batches:
@@ -62,6 +64,14 @@ class Batches:
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of an epoch."""
         self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """Returns where it is, for a checkpoint between two batches."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on, in the epoch of a checkpoint, with the batch after those that it has seen."""
+        self._start = state["epoch"], state["position"]
 
     def __len__(self) -> int:
         return math.ceil(len(self.indication) / self.batch_size)
@@ -73,7 +83,9 @@ class Batches:
         x, y = self.indication[order], self.reference[order]
         codes = None if self.instrument is None else self.instrument[order]
         rank, world = self.share
-        for start in range(0, len(x), self.batch_size):
+        first, self._start = self._start[1] if self._start[0] == self.epoch else 0, (-1, 0)
+        for index in range(first, len(self)):
+            self.position, start = index + 1, index * self.batch_size
             n = min(self.batch_size, len(x) - start)
             mine = slice(start + n * rank // world, start + n * (rank + 1) // world)
             weight = None if world == 1 else world / n

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from thermofit_pl.diagnostics import Sample
     from thermofit_pl.readings import Block, Table
 
-INDICATION = "indication of thermofit_pl"  # a column of numbers beside those that a table has
 SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
 
 
@@ -245,6 +244,29 @@ class ReadingsDataModule(LightningDataModule):
         self.normalization = Normalization.of(self.normalization_rule, train)
         self.log = intake.autocorrelation()
         self.line = least_squares(train, self.log)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns which readings a checkpoint belongs to, for those that go on from it."""
+        return {} if self._source is None else {"data_sha256": self._source.data_sha256}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuses readings that the checkpoint doesn't belong to, where that matters.
+
+        Raises:
+            InputError: If a fit would go on with others, or readings that count as held out may have been trained on.
+        """
+        known = state.get("data_sha256")
+        if self._stage == "fit":
+            now = self.provenance().data_sha256
+        elif self.table is not None and self.split and self._stage != "predict" and not any(self.paths.values()):
+            now = self.table.sha256()
+        else:
+            return
+        if None not in (known, now) and known != now:
+            raise InputError(
+                f"--data.path: expected the readings that the checkpoint was made from, but {Path(self.path).name} "
+                "holds others; start a new fit, or name readings to score with --data.val_path or --data.test_path"
+            )
 
     def open(self, part: Part = "train", *, reference: bool = True) -> Table:
         """Opens the table that a part's readings come from.

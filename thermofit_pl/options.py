@@ -1,6 +1,9 @@
-"""Trainer options that a calibration can't keep are refused with a sentence."""
+"""Trainer options that a calibration can't keep, and settings that would silently not hold, are refused."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import MPSAccelerator
@@ -11,10 +14,38 @@ from thermofit_pl.laps import is_plain_sgd
 from thermofit_pl.least_squares import stability_limit
 from thermofit_pl.moments import Moments
 
+UNUSED = {
+    "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",
+    "overfit_batches": "a line has two parameters and nothing to overfit; --trainer.limit_train_batches takes a part",
+    "model_registry": "a run stays on this computer",
+}
+EMPTY = {"max_epochs": 0, "max_steps": 0, "limit_train_batches": 0, "limit_predict_batches": 0}
+KEPT = ("w", "b", "learning_rate", "dtype", "finish", "snap")  # what a fit that goes on can't change in the module
+SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_momentum", "base_momentum")
+
 
 def is_rehearsal(trainer: Trainer) -> bool:
     """Whether the run is Trainer's fast_dev_run, which leaves no files."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set outside the class
+
+
+def refuse_unused(config: Mapping[str, Any]) -> None:
+    """Refuses options that would do nothing, and those that leave nothing to do.
+
+    Args:
+        config: The Trainer's, as typed.
+
+    Raises:
+        InputError: For each of them.
+    """
+    for option, why in UNUSED.items():
+        if config.get(option) not in (None, 0):
+            raise InputError(
+                f"--trainer.{option}: expected it to be left out, since {why}, but got {config[option]}; leave it out"
+            )
+    for option, nothing in EMPTY.items():
+        if config.get(option) is not None and config[option] == nothing:
+            raise InputError(f"--trainer.{option}: expected something to do, but got {config[option]}; leave it out")
 
 
 def refuse_options(trainer: Trainer) -> None:
@@ -24,12 +55,25 @@ def refuse_options(trainer: Trainer) -> None:
         InputError: For a precision other than full, and for an accelerator without float64.
     """
     if trainer.precision not in ("32-true", "64-true"):
-        raise InputError(
-            f"--trainer.precision: expected 32-true or 64-true, since w and b are float64 whichever it is, "
-            f"but got {trainer.precision}, which would round them"
-        )
+        refuse_precision(trainer.precision)
     if isinstance(trainer.accelerator, MPSAccelerator):
         raise InputError("--trainer.accelerator: expected cpu or cuda, but got mps, which has no float64; choose cpu")
+
+
+def refuse_precision(precision: object) -> None:
+    """Refuses a precision that isn't full.
+
+    Args:
+        precision: As asked for; None is Trainer's default.
+
+    Raises:
+        InputError: For any other than full.
+    """
+    if precision is not None and str(precision) not in ("32", "64", "32-true", "64-true"):
+        raise InputError(
+            f"--trainer.precision: expected 32-true or 64-true, since w and b are float64 whichever it is, "
+            f"but got {precision}, which would round them"
+        )
 
 
 def refuse_batch_options(trainer: Trainer) -> None:
@@ -72,4 +116,41 @@ def refuse_divergence(moments: Moments, optimizer: Optimizer) -> None:
             f"--model.learning_rate: expected less than {limit:.4g}, below which SGD converges on these readings "
             f"(2/λmax of the loss's Hessian), but got {rate:g}, with which it diverges; "
             "lower it, or normalise the indications with --data.normalization standard"
+        )
+
+
+def refuse_another_run(
+    checkpoint: Mapping[str, Any], settings: Mapping[str, Any], optimizer: Optimizer, max_epochs: int | None
+) -> None:
+    """Refuses to go on from a checkpoint with other settings than its run's, which would silently win, or nothing to do.
+
+    Args:
+        checkpoint: What was loaded.
+        settings: Of the module.
+        optimizer: As configured.
+        max_epochs: Of the fit; None or -1 for no such end.
+
+    Raises:
+        InputError: For each of them.
+    """
+    old, advice = checkpoint.get("hyper_parameters", {}), "leave it out, or start a new fit without --ckpt_path"
+    for name in KEPT:
+        if name in old and old[name] != settings[name]:
+            raise InputError(
+                f"--model.{name}: expected {old[name]}, with which the run of the checkpoint goes on, but got "
+                f"{settings[name]}; {advice}"
+            )
+    before, now = checkpoint["optimizer_states"][0]["param_groups"][0], optimizer.param_groups[0]
+    names = sorted((before.keys() | now.keys()) - {"params", *(SCHEDULED if checkpoint.get("lr_schedulers") else ())})
+    wrong = next((name for name in names if before.get(name) != now.get(name)), None)
+    if wrong is not None:
+        raise InputError(
+            f"--optimizer: expected that of the checkpoint's run, with {wrong} {before.get(wrong)}, but got one with "
+            f"{wrong} {now.get(wrong)}; {advice}"
+        )
+    done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if max_epochs not in (None, -1) and done >= max_epochs:
+        raise InputError(
+            f"--trainer.max_epochs: expected more than {done}, which the run of the checkpoint has made, but got "
+            f"{max_epochs}; raise it to go on"
         )

@@ -1,0 +1,75 @@
+"""What a training command prints at its end."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from thermofit_pl import figures as drawing
+from thermofit_pl.callbacks import WriteCalibration, own
+from thermofit_pl.curves import Curves
+from thermofit_pl.datamodule import ReadingsDataModule
+from thermofit_pl.module import CalibrationModule
+from thermofit_pl.options import is_rehearsal
+from thermofit_pl.run_folder import ROOT
+from thermofit_pl.summary import summary
+
+
+def line_name(module: CalibrationModule) -> str:
+    """Says whose line a module's calibration holds."""
+    return "the least-squares line" if module.line.isfinite().all() else "SGD's line"
+
+
+def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *, figures: bool) -> None:
+    """Prints what a fit came to, and where it is.
+
+    Args:
+        trainer: Whose fit has ended.
+        written: Holds the calibration.
+        curves: Holds the figures.
+        figures: Whether figures were asked for.
+    """
+    module, data = own(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
+    assert isinstance(data, ReadingsDataModule)
+    assert written.calibration is not None
+    print(summary(written.calibration))
+    if data.normalization_rule not in ("none", 1.0):
+        w, b = module.w.item(), module.b.item()
+        print(f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}.")
+    if data.held_out("val"):
+        rmse = trainer.callback_metrics.get("val/rmse")
+        if rmse is not None:
+            print(f"Validation, {data.source('val')}: rmse {rmse:.4g} °C (SGD's line).")
+    if is_rehearsal(trainer):
+        print("A rehearsal: nothing was written.")
+        return
+    print(f"Written: {written.path}")
+    if curves.drawn:
+        print(f"Figures: {curves.drawn[0].parent}")
+    elif figures and not drawing.is_there():
+        print(drawing.MISSING)
+    if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+        root = written.path.parent.parent.parent
+        print(f"Look at it: python -m thermofit_pl inspect{'' if str(root) == ROOT else f' {root}'}")
+
+
+def print_scores(trainer: Trainer, command: str) -> None:
+    """Prints the scores of ``validate`` or ``test``, of which line, and on which readings.
+
+    Args:
+        trainer: Which has them.
+        command: Its name.
+    """
+    module, data = own(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
+    assert isinstance(data, ReadingsDataModule)
+    metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items()}
+    limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches
+    part = "" if limit in (None, 1.0) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
+    print(f"{command}: {line_name(module)} on {data.source('val' if command == 'validate' else 'test')}{part}")
+    if not metrics:
+        print("No scores: no readings were taken.")
+        return
+    print(
+        f"rmse {metrics['rmse']:.4g} °C   mean error {metrics['mean_error']:+.4g} °C   "
+        f"largest error {metrics['largest_error']:+.4g} °C   R² {metrics['r2']:.6g}"
+    )

@@ -1,0 +1,65 @@
+"""Signals that ask a command to stop: at once, or where a fit can go on later; the exit code names the signal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(SystemExit):
+    """A signal asked the command to stop.
+
+    Args:
+        number: The signal's.
+        where: What to say about where it stopped.
+    """
+
+    def __init__(self, number: int, where: str = "") -> None:
+        super().__init__(128 + number)
+        self.sentence = f"stopped by {signal.Signals(number).name}{where}"
+
+
+class Signals:
+    """Takes over SIGTERM and SIGINT: they end a command by ``Stopped``, or are kept for a fit that asks for them.
+
+    Python's own SIGTERM would leave temporary files behind, and Lightning's ends with exit code 0.
+
+    Attributes:
+        received: The signal that was received, if there was one.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._kept = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Signals:
+        """Starts to listen, where a thread may."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in SIGNALS}
+            self._listen()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Gives the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def keep(self, kept: bool) -> None:
+        """Keeps the next signal in ``received`` instead of stopping at once, from now on or no more; a second stops."""
+        self._kept = kept
+        if kept and self._before:
+            self._listen()  # again: Lightning has put a handler of its own before this one
+
+    def _listen(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        first, self.received = self.received is None, number
+        if not (self._kept and first):
+            raise Stopped(number)
