@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             code = _run(argv, signals)
             _flush()
         except Stopped as stopped:
-            return _say(stopped.sentence, int(stopped.code))
+            return _say(stopped.sentence, stopped.number)
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise

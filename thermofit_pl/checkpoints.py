@@ -131,9 +131,7 @@ class EpochCheckpoint(Checkpoint):
 
     def _stop(self, trainer: Trainer) -> None:
         self._save(trainer)
-        where = (
-            f" after {int(trainer.lightning_module.steps_done)} steps; fit --ckpt_path {self.path} goes on from there"
-        )
+        where = f" and saved; fit --ckpt_path {self.path} goes on from there"
         raise Stopped(self._signals.received or signal.SIGTERM, where)
 
     def _save(self, trainer: Trainer) -> None:

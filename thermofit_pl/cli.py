@@ -73,10 +73,17 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the arguments, and keeps them to look up what was typed."""
-        for command in self._subcommand_parsers.values():
-            command.explain()
+        assert isinstance(parser, Parser)
+        for name, command in self._subcommand_parsers.items():
+            assert isinstance(command, Parser)
+            options = command.explain()
+            if name == args[0]:
+                parser.known = options
         self.args = args
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except UnicodeError as error:
+            raise InputError(f"--config: expected YAML in UTF-8, but got other bytes ({error})") from error
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the settings as typed: Lightning would let those of the checkpoint win over them."""
@@ -128,7 +135,7 @@ class CLI(LightningCLI):
             config["max_epochs"] = EPOCHS
         if config["accelerator"] == "auto" and not torch.cuda.is_available():
             config["accelerator"] = "cpu"  # Apple's mps has no float64
-        if self.datamodule.batch_size is None:
+        if self.datamodule.batch_size is None and not config["barebones"]:
             config["log_every_n_steps"] = 1  # for callbacks that log: with the full batch, an epoch is one batch
         self._place(config)
         config["callbacks"] = [*_listed(config["callbacks"]), *self._callbacks(config)]
@@ -142,7 +149,7 @@ class CLI(LightningCLI):
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as error:
-            raise InputError(_about_trainer(str(error), config)) from error
+            raise InputError(_about_trainer(str(error), self.config[self.subcommand].trainer)) from error
         self._place_files(trainer)
         return trainer
 
@@ -263,10 +270,10 @@ def _listed(value: Any) -> list[Any]:
 
 def _about_trainer(message: str, config: Mapping[str, Any]) -> str:
     """Names the option that a complaint of the Trainer is about, as far as it tells."""
-    named = [name for name, value in config.items() if name in message and value not in (None, False)]
-    if not named and "backend found" in message:
-        named = ["accelerator"]
-    return f"--trainer{'.' + named[0] if named else ''}: {message}"
+    typed = {name: str(value) for name, value in config.items() if value not in (None, False, True)}
+    marks = {name: 2 * (value in message) + (name in message) for name, value in typed.items() if len(value) < 40}
+    best = max(marks, key=lambda name: marks[name])
+    return f"--trainer{f'.{best}' if marks[best] > 1 else ''}: {message}"
 
 
 def optimizer_of(configured: Any) -> torch.optim.Optimizer:

@@ -73,7 +73,8 @@ def _wrong_value(key: str, text: str) -> str:
     given = re.search(r"(?:Given|Got) value: (.*?)(?: - Expected.*)?$", text)
     value = printable(given[1] if given else text, 100)
     bases = re.findall(r"<class '([\w.]+\.\w+)'>", text)
-    if "dot import path" in text or "does not correspond to a subclass" in text:
+    plain = re.search(r"Expected a <class '(float|int|str)'>", text)
+    if not plain and ("dot import path" in text or "does not correspond to a subclass" in text):
         return _unknown_class(key, value, bases)
     expected = []
     for kind in re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[.*?\])", text):

@@ -122,7 +122,7 @@ def refuse_divergence(moments: Moments, optimizer: Optimizer) -> None:
 def refuse_another_run(
     checkpoint: Mapping[str, Any], settings: Mapping[str, Any], optimizer: Optimizer, max_epochs: int | None
 ) -> None:
-    """Refuses to go on from a checkpoint with other settings than its run's, which would silently win, or nothing to do.
+    """Refuses to go on from a checkpoint with other settings than its run's, which would win, or with nothing to do.
 
     Args:
         checkpoint: What was loaded.

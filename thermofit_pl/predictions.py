@@ -91,7 +91,10 @@ def write(frame: pl.LazyFrame, path: Path, like: TableFile, *, decimal_comma: bo
     elif like.kind == "arrow":
         frame.sink_ipc(path)
     else:
-        compression = "gzip" if like.gz else "uncompressed"
         frame.sink_csv(
-            path, separator=like.separator, decimal_comma=decimal_comma, compression=compression, check_extension=False
+            path,
+            separator=like.separator,
+            decimal_comma=decimal_comma,
+            compression="gzip" if like.gz else "uncompressed",
+            check_extension=False,
         )

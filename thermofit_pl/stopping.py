@@ -16,10 +16,15 @@ class Stopped(SystemExit):
     Args:
         number: The signal's.
         where: What to say about where it stopped.
+
+    Attributes:
+        number: The exit code.
+        sentence: What to say.
     """
 
     def __init__(self, number: int, where: str = "") -> None:
-        super().__init__(128 + number)
+        self.number = 128 + number
+        super().__init__(self.number)
         self.sentence = f"stopped by {signal.Signals(number).name}{where}"
 
 
