@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from typing import TYPE_CHECKING
 
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DataClass, Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
@@ -84,8 +85,10 @@ class Board:
             return None
         self._explained.add(tag)
         meaning = CURVES.get(tag) or RESULTS.get(tag) or ""
+        plugin = SummaryMetadata.PluginData(plugin_name="scalars")
+        # TensorBoard drops the description of a plain value that doesn't name its class
         return SummaryMetadata(
-            summary_description=meaning, plugin_data=SummaryMetadata.PluginData(plugin_name="scalars")
+            summary_description=meaning, plugin_data=plugin, data_class=DataClass.Value("DATA_CLASS_SCALAR")
         )
 
     def picture(self, tag: str, png: bytes, size: tuple[int, int], step: int) -> None:
@@ -153,7 +156,8 @@ class Board:
 
 def as_list(text: str) -> str:
     """Turns lines of plain text into a Markdown list that shows every character as it is."""
-    return "\n".join("- " + re.sub(r"([\\`*_{}\[\]<>()#+.!|~&$-])", r"\\\1", line) for line in text.splitlines())
+    lines = (re.sub(r"([\\`*_{}\[\]()#+.!-])", r"\\\1", line) for line in text.splitlines())
+    return "\n".join(f"- {html.escape(line, quote=False)}" for line in lines)
 
 
 def as_code(text: str, language: str = "yaml") -> str:

@@ -100,7 +100,7 @@ def choose(indication: FloatArray, reference: FloatArray, calibration: Calibrati
         seed: Of the draw.
     """
     n = len(indication)
-    position: FloatArray = (np.arange(n) + 0.5) * (calibration.n / max(n, 1)) + 0.5
+    position = ((np.arange(n) + 0.5) * (calibration.n / max(n, 1)) + 0.5).astype(np.float64)
     if n > DRAWN:
         error = np.abs(calibration.w * indication + calibration.b - reference)
         farthest = np.argpartition(error, n - FARTHEST)[n - FARTHEST :]

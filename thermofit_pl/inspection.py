@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -35,10 +36,13 @@ def main(argv: Sequence[str]) -> int:
     folder = _folder(arguments.run)
     url = serve(folder, arguments.port)
     print(f"TensorBoard on {folder}: {url}  (Ctrl-C ends it)", flush=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # here, Ctrl-C is no failure
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         print()
+    finally:
+        signal.signal(signal.SIGINT, before)
     return 0
 
 
@@ -59,7 +63,7 @@ def serve(folder: Path, port: int | None = None) -> str:
 
     for name in ("tensorboard", "werkzeug"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    board = program.TensorBoard(default.get_plugins(), program.get_default_assets_zip_provider())
+    board = program.TensorBoard(default.get_plugins())
     options = ["--logdir", os.fspath(folder), "--host", HOST, "--samples_per_plugin", SAMPLES]
     board.configure([None, *options, *([] if port is None else ["--port", str(port)])])
     try:
