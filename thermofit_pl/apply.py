@@ -111,15 +111,13 @@ def _complain(path: str, column: str, decimal_comma: bool) -> None:
 def _write(
     calibration: Calibration, tables: Sequence[TableFile], reading: _Reading, target: Any, kind: tuple[str, bool]
 ) -> None:
-    """Reads, corrects and writes in one pass."""
+    """Reads, corrects and writes, in bounded memory."""
     import polars as pl
 
     from thermofit_pl.formats import readable
-    from thermofit_pl.parts import frames
 
-    view = _free_name(tables[0].columns)
-    number = pl.col(reading.column).map_batches(reading.numbers, return_dtype=pl.Float64, is_elementwise=True)
-    copies = [frames(table).with_columns(number.alias(view)) for table in tables]
+    view = _free_name([name for table in tables for name in table.columns])
+    copies = [reading.frame(table, view) for table in tables]
     frame = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
     corrected = frame.with_columns(**calibration.polars_expressions(view)).drop(view)
     failure = 0
@@ -136,7 +134,7 @@ def _write(
 
 
 class _Reading:
-    """Turns cells into numbers on their way through Polars, and counts: a second query would read the table again.
+    """Turns cells into numbers, and counts them.
 
     Args:
         column: The column of the indications.
@@ -150,8 +148,28 @@ class _Reading:
         self._range = indication_range
         self._batches: list[tuple[int, int, int, bool]] = []  # list.append is safe between Polars' threads
 
-    def numbers(self, cells: pl.Series) -> pl.Series:
-        """Gives a batch's indications as Float64, null where there is none; counts those, and those out of range."""
+    def frame(self, table: TableFile, view: str) -> pl.LazyFrame:
+        """Gives a table with the indication beside as Float64, under the name ``view``, null where there is none."""
+        import polars as pl
+
+        from thermofit_pl.formats import readable
+        from thermofit_pl.parts import frames
+
+        frame, number = frames(table), pl.col(self.column)
+        with readable(table.path):
+            if not frame.collect_schema()[self.column].is_numeric():
+                # counted on the way: to count text in a second query would be to parse it again
+                number = number.map_batches(self._numbers, return_dtype=pl.Float64, is_elementwise=True)
+                return frame.with_columns(number.alias(view))
+            number = number.cast(pl.Float64)
+            number = pl.when(number.is_finite()).then(number)
+            # one column by itself is read at once, while Polars takes a thread for each batch that Python sees
+            counts = frame.select(pl.len(), number.count().alias("known"), number.is_between(*self._range).sum())
+            rows, known, inside = counts.collect(engine="streaming").row(0)
+        self._batches.append((rows, rows - known, known - inside, False))
+        return frame.with_columns(number.alias(view))
+
+    def _numbers(self, cells: pl.Series) -> pl.Series:
         found, wrong = self._cast(cells)
         if not found.is_finite().all():
             found = found.set(~found.is_finite(), None)
@@ -166,7 +184,7 @@ class _Reading:
 
         from thermofit_pl.cells import numbers
 
-        if cells.dtype.is_numeric() or not self.decimal_comma:
+        if not self.decimal_comma:
             found = cells.cast(pl.Float64, strict=False)
             if found.null_count() == cells.null_count():
                 return found, False
