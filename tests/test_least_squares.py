@@ -217,7 +217,7 @@ def test_the_forecast_counts_the_steps_that_a_loop_takes(mean: float, rate: floa
     w, b = line.w.item(), line.b.item()
 
     def away(v: float, c: float) -> float:
-        return max(abs((v - w) * end + c - b) for end in (x.min(), x.max()))
+        return float(max(abs((v - w) * end + c - b) for end in (x.min(), x.max())))
 
     taken = loop(x, y, rate, lambda v, c: away(v, c) <= 1e-3, 10_000)
     settled = loop(x, y, rate, lambda v, c: away(v, c) <= 0.5, 10_000)  # the fast mode has died away by here
