@@ -260,7 +260,8 @@ def simulated(kind: str, rho: float, n: int, seed: int) -> tuple[FloatArray, Flo
         *(
             pytest.param(kind, rho, marks=pytest.mark.slow)
             for kind, rho in [
-                ("0.9", 0.0), ("0.5", 0.8), ("0.98", 0.8), ("0.9", 0.9), ("shuffled", 0.56), ("ramp", 0.56), ("ramp", 0.8),
+                ("0.9", 0.0), ("0.5", 0.8), ("0.98", 0.8), ("0.9", 0.9), ("shuffled", 0.56), ("ramp", 0.56),
+                ("ramp", 0.8),
             ]
         ),
     ],
