@@ -120,3 +120,15 @@ def test_an_output_that_takes_nothing_is_a_sentence(argv: list[str]) -> None:
     closed = python(f"import sys; sys.stdout = None; {RUN}", *argv)
     assert closed.returncode == 2
     assert "Expected an open standard output, but it is closed" in closed.stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
+def test_a_disk_that_takes_no_more_is_a_sentence(suffix: str, folder: Path) -> None:
+    Path("t.csv").write_text("t_u\n" + "\n".join(str(i / 77) for i in range(50_000)))
+    before = sorted(folder.iterdir())
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    found = python(limit + RUN, "apply", "calibration.json", "t.csv", "--output", f"out.{suffix}")
+    assert found.returncode == 2
+    assert f"Expected to write out.{suffix}, but got File too large; free space" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before

@@ -113,6 +113,7 @@ def _write(
 ) -> None:
     """Reads, corrects and writes, in bounded memory."""
     import polars as pl
+    from polars.exceptions import PolarsError
 
     from thermofit_pl.formats import readable
 
@@ -124,9 +125,9 @@ def _write(
     with readable(tables[0].path):
         try:
             _sink(corrected, target, kind, reading.decimal_comma)
-        except OSError as error:
+        except (OSError, PolarsError) as error:
             found = re.search(r"os error (\d+)", str(error))
-            failure = error.errno or (int(found[1]) if found else 0)
+            failure = int(found[1]) if found else getattr(error, "errno", None) or 0
             if failure not in _WRITING:
                 raise
     if failure:

@@ -175,15 +175,14 @@ class Calibration:
             estimate = self.w * x + self.b
             u_line = np.hypot(u_pivot, u_w * (x - self.indication_mean))
             u_single = np.hypot(u_line, s)
-        results = (estimate, u_line, u_single, extrapolated)
-        return Corrected(*(np.asarray(r).item() for r in results)) if x.ndim == 0 else Corrected(*results)
+        found = Corrected(estimate, u_line, u_single, extrapolated)
+        return found if x.ndim else Corrected(*(np.asarray(value).item() for value in found))
 
     def invert(self, reference: ArrayLike) -> Expected:
         """Gives the indication to expect at a reference, with Fieller's sets at the coverage probability.
 
         The set of the line holds every indication x with |reference − (w·x + b)| ≤ k·u_line(x), that of a single
-        reading the same with u_single. It is an interval when the slope is beyond doubt; otherwise two rays or
-        everything.
+        reading the same with u_single. It is an interval only where the slope is beyond doubt.
 
         Args:
             reference: A number, or an array or list of any shape [°C].
