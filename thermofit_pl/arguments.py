@@ -14,7 +14,7 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.run_folder import ROOT
 
 COMMANDS = ("fit", "validate", "test", "predict")
-FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler")
+FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler", "--trainer.logger")
 HELP = {
     "config": "YAML file with options of this command, which those that are typed win over.",
     "seed_everything": "Seed of Python's, NumPy's and torch's random numbers, for optimisers and callbacks of your "

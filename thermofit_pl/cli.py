@@ -99,9 +99,12 @@ class CLI(LightningCLI):
         """Settles the learning rate, and looks at the checkpoint before anything is built."""
         config = self.config[self.subcommand]
         refuse_unused(config.trainer)
-        refuse_precision(config.trainer.precision)
+        refuse_precision(config.trainer.precision, config.model.dtype)
         self._settle_learning_rate(config)
-        self.text = self._parser(self.subcommand).dump(config, skip_none=False)
+        try:
+            self.text = self._parser(self.subcommand).dump(config, skip_none=False)
+        except ValueError as error:
+            raise InputError(f"--trainer: expected options that a configuration can hold, but got {error}") from error
         if config.ckpt_path:
             self.checkpoint = load_checkpoint(Path(config.ckpt_path))
         elif self.subcommand != "fit":
@@ -273,8 +276,9 @@ def _listed(value: Any) -> list[Any]:
 
 def _about_trainer(message: str, config: Mapping[str, Any]) -> str:
     """Names the option that a complaint of the Trainer is about, as far as it tells."""
-    typed = {name: str(value) for name, value in config.items() if value not in (None, False, True)}
-    marks = {name: 2 * (value in message) + (name in message) for name, value in typed.items() if len(value) < 40}
+    typed = {name: str(value).lower() for name, value in config.items() if value not in (None, False, True)}
+    text = message.lower()
+    marks = {name: 2 * (value in text) + (name in text) for name, value in typed.items() if len(value) < 40}
     best = max(marks, key=lambda name: marks[name])
     return f"--trainer{f'.{best}' if marks[best] > 1 else ''}: {message}"
 
@@ -349,6 +353,10 @@ def quiet() -> Iterator[None]:
             r"[\s\S]*configure_optimizers.* will be overridden",  # as it was asked for
             r"[\s\S]*deprecated in v4\.\d+\.\d+",  # jsonargparse's, met in Lightning
             r"[\s\S]*JsonargparseDeprecationWarning",
+            r"[\s\S]*trying to `self.log\(\)` but `Trainer\(barebones",  # a fit without metrics is what was asked for
+            r"[\s\S]*log_every_n_steps",  # curves go by our own count of steps
+            r"[\s\S]*recommended to use `self.log\(",  # every process has the same score
+            r"[\s\S]*Unable to serialize instance",  # in what config.yaml says of a callback's own default
             r"[\s\S]*Experiment logs directory",  # it is this run's own, with another logger's files
         ):
             warnings.filterwarnings("ignore", message=message)

@@ -70,7 +70,7 @@ def _wrong_value(key: str, text: str) -> str:
         return f"--{key}: expected a configuration file, but could not read {printable(found[1])}"
     if found := re.search(r"Problem with given class_path '([\w.]+)': (.*)", text):
         return _wrong_argument(key, found[1].split(".")[-1], found[2])
-    given = re.search(r"(?:Given|Got) value: (.*?)(?: - Expected.*)?$", text)
+    given = re.search(r"(?:Given|Got) value: (.*?)(?: - Expected.*)?$", text) or re.search(r"string: (\S+)", text)
     value = printable(given[1] if given else text, 100)
     bases = re.findall(r"<class '([\w.]+\.\w+)'>", text)
     plain = re.search(r"Expected a <class '(float|int|str)'>", text)
@@ -99,7 +99,7 @@ def _wrong_argument(key: str, name: str, detail: str) -> str:
     if found := re.match(r"Option '(.*?)' is not accepted", detail):
         return f"--{key}: {name} has no option {printable(found[1])}; --{key}.help {name} lists those that it has"
     if found := re.match(r'Parser key "([\w.]+)": (.*?)(?: - Expected a <class \'NoneType\'> Given .*)?$', detail):
-        return _wrong_value(f"{key}.{found[1]}", found[2])
+        return _wrong_value(key if key.endswith(f".{found[1]}") else f"{key}.{found[1]}", found[2])
     return f"--{key}: {name}: {printable(detail, 200)}"
 
 

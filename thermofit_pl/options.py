@@ -19,7 +19,7 @@ UNUSED = {
     "overfit_batches": "a line has two parameters and nothing to overfit; --trainer.limit_train_batches takes a part",
     "model_registry": "a run stays on this computer",
 }
-EMPTY = {"max_epochs": 0, "max_steps": 0, "limit_train_batches": 0, "limit_predict_batches": 0}
+POSITIVE = ("max_epochs", "max_steps", "limit_train_batches", "limit_predict_batches", "check_val_every_n_epoch")
 KEPT = ("w", "b", "learning_rate", "dtype", "finish", "snap")  # what a fit that goes on can't change in the module
 SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_momentum", "base_momentum")
 
@@ -43,9 +43,9 @@ def refuse_unused(config: Mapping[str, Any]) -> None:
             raise InputError(
                 f"--trainer.{option}: expected it to be left out, since {why}, but got {config[option]}; leave it out"
             )
-    for option, nothing in EMPTY.items():
-        if config.get(option) is not None and config[option] == nothing:
-            raise InputError(f"--trainer.{option}: expected something to do, but got {config[option]}; leave it out")
+    for option in POSITIVE:
+        if config.get(option) == 0:
+            raise InputError(f"--trainer.{option}: expected more than 0, but got {config[option]}; leave it out")
 
 
 def refuse_options(trainer: Trainer) -> None:
@@ -60,15 +60,21 @@ def refuse_options(trainer: Trainer) -> None:
         raise InputError("--trainer.accelerator: expected cpu or cuda, but got mps, which has no float64; choose cpu")
 
 
-def refuse_precision(precision: object) -> None:
-    """Refuses a precision that isn't full.
+def refuse_precision(precision: object, dtype: str = "float64") -> None:
+    """Refuses a precision that isn't full, or isn't that of the module.
 
     Args:
         precision: As asked for; None is Trainer's default.
+        dtype: Of w and b.
 
     Raises:
-        InputError: For any other than full.
+        InputError: For any other than full, and for double precision where w and b were asked for in single.
     """
+    if dtype == "float32" and str(precision).startswith("64"):
+        raise InputError(
+            f"--trainer.precision and --model.dtype: expected one type of w and b, but got {precision} and {dtype}; "
+            "leave one out"
+        )
     if precision is not None and str(precision) not in ("32", "64", "32-true", "64-true"):
         raise InputError(
             f"--trainer.precision: expected 32-true or 64-true, since w and b are float64 whichever it is, "

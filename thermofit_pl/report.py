@@ -12,7 +12,11 @@ from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.options import is_rehearsal
 from thermofit_pl.run_folder import ROOT
+from thermofit_pl.splits import Part
 from thermofit_pl.summary import summary
+from thermofit_pl.wording import count
+
+HELD_OUT: dict[Part, str] = {"val": "validation", "test": "the test"}
 
 
 def line_name(module: CalibrationModule) -> str:
@@ -36,10 +40,14 @@ def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *,
     if data.normalization_rule not in ("none", 1.0):
         w, b = module.w.item(), module.b.item()
         print(f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}.")
+    for part, purpose in HELD_OUT.items():
+        if data.held_out(part):
+            n = int(data.moments[part].count.sum())
+            print(f"{count(n)} readings were held out for {purpose}: {data.source(part)}.")
     if data.held_out("val"):
         rmse = trainer.callback_metrics.get("val/rmse")
         if rmse is not None:
-            print(f"Validation, {data.source('val')}: rmse {rmse:.4g} °C (SGD's line).")
+            print(f"On those for validation, SGD's line has rmse {rmse:.4g} °C.")
     if is_rehearsal(trainer):
         print("A rehearsal: nothing was written.")
         return
@@ -64,7 +72,7 @@ def print_scores(trainer: Trainer, command: str) -> None:
     assert isinstance(data, ReadingsDataModule)
     metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items()}
     limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches
-    part = "" if limit in (None, 1.0) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
+    part = "" if isinstance(limit, float) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
     print(f"{command}: {line_name(module)} on {data.source('val' if command == 'validate' else 'test')}{part}")
     if not metrics:
         print("No scores: no readings were taken.")
