@@ -18,6 +18,7 @@ from thermofit_pl.board import SETTINGS, Board, Value, as_code, as_list
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.callbacks import own
 from thermofit_pl.datamodule import ReadingsDataModule
+from thermofit_pl.descent import Bowl, Descent
 from thermofit_pl.drawing import SIZE
 from thermofit_pl.files import atomic_write
 from thermofit_pl.laps import POINTS, Points, after, is_plain_sgd
@@ -205,7 +206,7 @@ class Curves(Callback):
             for board in self._tensorboards(trainer):
                 board.picture(f"fit/{name}", png, SIZE, module.steps)
 
-    def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> figures.Descent | None:
+    def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> Descent | None:
         """Returns the run's path for a figure."""
         if self._start is None or not self._path.steps or len(module.w) != 1 or data.normalization is None:
             return None
@@ -221,13 +222,13 @@ class Curves(Callback):
             predicted = losses.numpy() if losses.isfinite().all() else None
         slope, intercept, least = (value.item() for value in moments.compute())
         mean, variance = moments.mean_indication.item(), (moments.sxx / moments.count).item()
-        return figures.Descent(
+        return Descent(
             steps=torch.tensor(self._path.steps).numpy(),
             loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),
             w=torch.cat([w, *self._path.w]).double().numpy(),
             b=torch.cat([b, *self._path.b]).double().numpy(),
             predicted=predicted,
-            bowl=figures.Bowl(slope, intercept, least, mean, variance),
+            bowl=Bowl(slope, intercept, least, mean, variance),
             normalization=in_words(data.normalization_rule),
         )
 

@@ -53,12 +53,16 @@ def logarithmic(axes: Axes, which: str, values: NDArray[Any]) -> None:
 
 def label(axes: Axes, title: str, x: str, y: str, right: float = 0.97) -> None:
     """Writes what stands around the axes, and makes room for it: a tenth of the time of matplotlib's own layouts."""
+    from matplotlib.collections import PathCollection
+
     figure: Any = axes.get_figure()
     axes.set_xlabel(x, fontsize=_size(x, ROOM * right))
     axes.set_ylabel(y, fontsize=_size(y, ROOM * 0.6))
     figure.text(0.02, 0.97, title, va="top", fontsize=_size(title, ROOM))
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False, borderaxespad=0.2)
+    legend = figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False, borderaxespad=0.2)
+    for handle in legend.findobj(PathCollection):
+        handle.set_sizes([36])  # dots of many readings are too small for a legend
     rows = -(-len(handles) // 2)
     ticks = axes.yaxis.get_tightbbox(figure.canvas.get_renderer())
     left = 0.15 if ticks is None else (axes.bbox.x0 - ticks.x0) / SIZE[0] + 0.02
