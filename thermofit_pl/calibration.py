@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-FORMAT = "thermofit_pl calibration 1"
-
 
 class Corrected(NamedTuple):
     """Corrected indications: numbers for a number, arrays of the same shape for an array.
@@ -97,7 +95,7 @@ class Calibration:
         lightning: The version of lightning, if one took part.
     """
 
-    format: str = FORMAT
+    format: str = "thermofit_pl calibration 1"
     w: float
     b: float
     u_w: float | None
