@@ -13,14 +13,15 @@ from made import GUM_H3, NOTEBOOK
 from scipy import stats
 
 import thermofit_pl
+from thermofit_pl.arrays import fit
 from thermofit_pl.calibration import Calibration
-from thermofit_pl.diagnostics import Sample
 from thermofit_pl.errors import InputError
-from thermofit_pl.findings import Sgd, Source
-from thermofit_pl.finish import calibrate, fit
+from thermofit_pl.findings import Source
+from thermofit_pl.finish import Ended, conclude
 from thermofit_pl.least_squares import Autocorrelation, least_squares
 from thermofit_pl.moments import Moments
 from thermofit_pl.readings import Block
+from thermofit_pl.sample import Sample
 from thermofit_pl.scales import SCALES
 
 X, Y = (np.array(column) for column in NOTEBOOK)
@@ -31,11 +32,23 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     moments.update(torch.from_numpy(x), torch.from_numpy(y))
     sample.add(Block(x, y, None, Path("t.csv"), range(2, len(x) + 2)))
     line = least_squares(moments, options.get("log"))
-    return calibrate(moments, line, sample, Source(data_name="t.csv"), **options)
+    return conclude(moments, line, sample, **options).calibration(Source(data_name="t.csv"))
 
 
-def sgd(converged: bool) -> Sgd:
-    return Sgd(0.53, -17.0, 3.0, 500, 1e-2, converged, 0.1, -0.0068, 0.305, 100, "go on")
+def at(w: float, b: float, tolerance: float) -> Ended:
+    moments = Moments()
+    moments.update(torch.from_numpy(X), torch.from_numpy(Y))
+    w_, b_, tolerance_ = (torch.tensor([value], dtype=torch.float64) for value in (w, b, tolerance))
+    return Ended.at(
+        w_,
+        b_,
+        moments,
+        normalized=None,
+        tolerance=tolerance_,
+        steps=500,
+        learning_rate=1e-2,
+        advice=lambda more: f"go on, {more}",
+    )
 
 
 def test_the_notebooks_readings() -> None:
@@ -52,10 +65,10 @@ def test_the_notebooks_readings() -> None:
     assert (c.indication_range, round(c.indication_mean, 12)) == ((21.8, 81.9), 51.8)
     assert c.coverage_factor == pytest.approx(stats.t.ppf(0.975, 9), rel=1e-12, abs=0)
     assert c.diagnostics.slope_p == pytest.approx(sm.OLS(Y, sm.add_constant(X)).fit().pvalues[1], rel=1e-9, abs=0)
-    at = c.correct(68.0)
-    assert at.estimate == pytest.approx(19.1957051187022, rel=1e-13, abs=0)
-    assert at.u_line == pytest.approx(0.810403357905863, rel=1e-13, abs=0)
-    assert at.u_single == pytest.approx(2.05790842314332, rel=1e-13, abs=0)
+    there = c.correct(68.0)
+    assert there.estimate == pytest.approx(19.1957051187022, rel=1e-13, abs=0)
+    assert there.u_line == pytest.approx(0.810403357905863, rel=1e-13, abs=0)
+    assert there.u_single == pytest.approx(2.05790842314332, rel=1e-13, abs=0)
     assert c.data_sha256 == hashlib.sha256(X.tobytes() + Y.tobytes()).hexdigest()
 
 
@@ -123,12 +136,17 @@ def test_a_snapped_line_is_exact_with_its_own_scatter() -> None:
 
 @pytest.mark.parametrize("converged", [True, False])
 def test_sgds_line_has_uncertainties_once_it_has_converged(converged: bool) -> None:
-    c = held(X, Y, sgd=sgd(converged), finish="sgd")
+    ended = at(0.53, -17.0, 10.0 if converged else 1e-3)
+    c = held(X, Y, ended=ended, finish="sgd")
     assert (c.w, c.b, c.finish) == (0.53, -17.0, "sgd")
     assert c.rmse == pytest.approx(np.sqrt(np.mean((0.53 * X - 17 - Y) ** 2)), rel=1e-13, abs=0)
     assert (c.s is not None, c.u_w is not None, c.coverage_factor is not None) == (converged,) * 3
-    exact = held(X, Y, sgd=sgd(converged))
-    assert (exact.finish, exact.sgd) == ("least_squares", sgd(converged))
+    exact = held(X, Y, ended=ended)
+    assert exact.finish == "least_squares"
+    assert exact.sgd is not None
+    assert (exact.sgd.w, exact.sgd.b, exact.sgd.steps, exact.sgd.converged) == (0.53, -17.0, 500, converged)
+    assert exact.sgd.distance_w == pytest.approx(0.53 - 0.5367719209075441, rel=1e-12, abs=0)
+    assert exact.sgd.advice == (None if converged else "go on, None")
     assert exact.w == pytest.approx(0.5367719209075441, rel=1e-14, abs=0)
 
 
@@ -143,7 +161,7 @@ def test_a_log_is_reported_with_its_autocorrelation() -> None:
     assert (found.errors, found.indications, found.pairs) == (0.5, 0.2, 10)
 
 
-@pytest.mark.parametrize("options", [{}, {"snap": "fahrenheit"}, {"sgd": sgd(False), "finish": "sgd"}])
+@pytest.mark.parametrize("options", [{}, {"snap": "fahrenheit"}, {"ended": at(0.53, -17.0, 1e-3), "finish": "sgd"}])
 def test_every_calibration_survives_its_file(options: dict[str, Any], tmp_path: Path) -> None:
     c = held(X, Y, **options)
     c.save(tmp_path / "c.json")

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from thermofit_pl.calibration import Calibration as Calibration
     from thermofit_pl.datamodule import ReadingsDataModule as ReadingsDataModule
     from thermofit_pl.errors import InputError as InputError
-    from thermofit_pl.finish import fit as fit
+    from thermofit_pl.arrays import fit as fit
     from thermofit_pl.least_squares import least_squares as least_squares
     from thermofit_pl.module import CalibrationModule as CalibrationModule
     from thermofit_pl.moments import Moments as Moments
@@ -20,7 +20,7 @@ _HOMES = {
     "InputError": "errors",
     "Moments": "moments",
     "ReadingsDataModule": "datamodule",
-    "fit": "finish",
+    "fit": "arrays",
     "least_squares": "least_squares",
 }
 __all__ = ["Calibration", "CalibrationModule", "InputError", "Moments", "ReadingsDataModule", "fit", "least_squares"]

@@ -15,10 +15,10 @@ from tqdm.auto import tqdm
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.files import atomic_write
-from thermofit_pl.findings import Sgd
-from thermofit_pl.finish import calibrate
+from thermofit_pl.finish import Ended, conclude
+from thermofit_pl.fleet import Calibrations
+from thermofit_pl.fleet_result import tabulate
 from thermofit_pl.laps import is_plain_sgd
-from thermofit_pl.least_squares import distance, steps_needed
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.options import is_rehearsal
 
@@ -32,6 +32,7 @@ class StepBar(ProgressBar):
         super().__init__()
         self._enabled = True
         self._bar: tqdm[Any] | None = None
+        self._printed = -1
 
     def disable(self) -> None:
         """Shows nothing, as on all processes but the first."""
@@ -59,7 +60,9 @@ class StepBar(ProgressBar):
         """Prints the loss, at the end of every epoch where there are few, as the notebook does every 500 steps."""
         if self._enabled:
             module, epoch = own(pl_module), trainer.current_epoch + 1
-            if is_printed(epoch, self._epochs(trainer, module)) or trainer.fit_loop.done:
+            due = is_printed(epoch, self._epochs(trainer, module)) or trainer.fit_loop.done
+            if due and module.steps > self._printed:
+                self._printed = module.steps
                 tqdm.write(f"step {module.steps:>7}   loss {module.last_loss():.6f}", file=sys.stdout)
 
     @staticmethod
@@ -111,18 +114,23 @@ class SaveConfig(Callback):
 
 
 class WriteCalibration(Callback):
-    """Finishes a fit: compares SGD with the exact line, and writes ``calibration.json``.
+    """Finishes a fit: compares the optimiser's lines with the exact ones, and writes the calibration.
+
+    One instrument's is ``calibration.json``, a fleet's ``calibrations.parquet``.
 
     Args:
         folder: The run's.
+        csv: Whether a fleet's calibrations are written as CSV too.
 
     Attributes:
         calibration: The result, once the training has ended.
+        path: Where it was written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, csv: bool = False) -> None:
         self.path = folder / "calibration.json"
-        self.calibration: Calibration | None = None
+        self.calibration: Calibration | Calibrations | None = None
+        self._csv = csv
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Makes the calibration and writes it."""
@@ -130,49 +138,47 @@ class WriteCalibration(Callback):
         if not isinstance(data, ReadingsDataModule) or not trainer.is_global_zero:
             return
         module = own(pl_module)
-        assert data.line is not None
-        self.calibration = calibrate(
+        result = conclude(
             data.moments["train"],
             data.line,
             data.sample,
-            data.provenance(),
             log=data.log,
-            sgd=sgd_report(module, data, trainer.optimizers[0]),
+            ended=ended(module, data, trainer.optimizers[0]),
             finish="least_squares" if module.finish == "least_squares" else "sgd",
             snap=module.snap,
-            lightning=__version__,
         )
+        if data.instruments is None:
+            self.calibration = result.calibration(data.provenance(), lightning=__version__)
+        else:
+            self.path = self.path.with_name("calibrations.parquet")
+            self.calibration = tabulate(
+                result,
+                data.instruments,
+                data.provenance(),
+                instrument_column=data.instrument,
+                lightning=__version__,
+            )
         if not is_rehearsal(trainer):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.calibration.save(self.path)
+            if self._csv and isinstance(self.calibration, Calibrations):
+                self.calibration.save(self.path.with_suffix(".csv"))
 
 
-def sgd_report(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.optim.Optimizer) -> Sgd:
-    """Compares where the optimiser ended with the least-squares line."""
-    assert data.normalization is not None
-    assert data.line is not None
+def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.optim.Optimizer) -> Ended:
+    """Compares where the optimiser ended with the least-squares lines."""
     raw = data.moments["train"]
-    moments = raw.normalized(data.normalization.offset, data.normalization.scale)
     w, b = (value.cpu() for value in module.raw)
-    away = distance(raw, w, b)
-    tolerance = module.tolerances.cpu()
-    converged = bool((away <= tolerance).all())
-    rate = float(optimizer.param_groups[0]["lr"])
     plain = is_plain_sgd(optimizer) and data.batch_size is None
-    steps = steps_needed(moments, away, tolerance, rate).item() if plain and not converged else float("inf")
-    forecast = int(steps) if steps < 1e15 else None
-    return Sgd(
-        w=w.item(),
-        b=b.item(),
-        loss=raw.mse(w, b).item(),
+    return Ended.at(
+        w,
+        b,
+        raw,
+        normalized=raw.normalized(data.normalization.offset, data.normalization.scale) if plain else None,
+        tolerance=module.tolerances.cpu(),
         steps=module.steps,
-        learning_rate=rate,
-        converged=converged,
-        distance=away.item(),
-        distance_w=(w - data.line.w).item(),
-        distance_b=(b - data.line.b).item(),
-        steps_needed=forecast,
-        advice=None if converged else _advice(module, data, forecast),
+        learning_rate=float(optimizer.param_groups[0]["lr"]),
+        advice=lambda more: _advice(module, data, more),
     )
 
 

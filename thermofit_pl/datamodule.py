@@ -22,8 +22,8 @@ from thermofit_pl.moments import Moments
 from thermofit_pl.splits import Part, Split
 
 if TYPE_CHECKING:
-    from thermofit_pl.diagnostics import Sample
     from thermofit_pl.readings import Block, Table
+    from thermofit_pl.sample import Sample
 
 SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
 

@@ -1,190 +1,297 @@
-"""The end of a fit: from the moments, the errors and where SGD ended to a ``Calibration``."""
+"""The end of a fit: from the moments, the errors and where the optimiser ended to what people keep."""
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from thermofit_pl import __version__, findings
 from thermofit_pl.calibration import Calibration
-from thermofit_pl.diagnostics import Sample, diagnose, tail_of_f
-from thermofit_pl.errors import InputError
-from thermofit_pl.findings import Source
+from thermofit_pl.diagnostics import Errors, diagnose, tail_of_f
 from thermofit_pl.least_squares import (
     COVERAGE_PROBABILITY,
     Autocorrelation,
     Line,
     coverage_factor,
-    least_squares,
-    refuse_no_line,
+    distance,
     rounding,
+    steps_needed,
 )
 from thermofit_pl.moments import Moments
-from thermofit_pl.readings import ABSOLUTE_ZERO, LARGEST, Block
-from thermofit_pl.scales import SCALES, compare
+from thermofit_pl.sample import Sample
+from thermofit_pl.scales import SCALES, Differences, compare
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from thermofit_pl.findings import Source
+
+FloatArray = NDArray[np.float64]
+KEYS = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "r_squared", "coverage_factor", "indication_mean")
 
 
-def fit(indication: ArrayLike, reference: ArrayLike) -> Calibration:
-    """Calibrates an instrument with readings in arrays: the least-squares line, without a Trainer.
+@dataclass(frozen=True)
+class Ended:
+    """Where an optimiser ended, and how far from the least-squares line; tensors of shape ``(instruments,)``.
 
-    Args:
-        indication: What it showed, shape ``(N,)`` [indicated unit]: NumPy, torch, a list, a Polars or pandas column.
-        reference: The references, shape ``(N,)`` [°C].
-
-    Returns:
-        The calibration.
-
-    Raises:
-        InputError: If a value is not finite, or the readings have no line.
-
-    Example:
-        >>> calibration = fit([35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0])
-        >>> round(calibration.w, 4), round(calibration.correct(68.4).estimate, 2)
-        (0.5927, 20.58)
+    Attributes:
+        w: Slope, for raw indications [°C per indicated unit].
+        b: Intercept, for raw indications [°C].
+        steps: How many steps it took.
+        learning_rate: The last one.
+        loss: The MSE at w and b [°C²].
+        distance: Largest distance from the least-squares line over the calibrated range [°C].
+        converged: Whether that is within the tolerance.
+        more: How many more steps it needs; inf where none can be forecast.
+        advice: What to change, for so many more steps (None where there is no forecast).
     """
-    x, y = _column("indication", indication), _column("reference", reference)
-    if len(x) != len(y):
-        raise InputError(f"Expected as many references as indications, but got {len(y)} and {len(x)}")
-    if y.size and y.min() < ABSOLUTE_ZERO:
-        raise InputError(f"Expected references in °C, from {ABSOLUTE_ZERO} on, but got {y.min():g}")
-    moments = Moments()
-    moments.update(torch.from_numpy(x), torch.from_numpy(y))
-    refuse_no_line(moments, "The readings")
-    sample = Sample()
-    sample.add(Block(indication=x, reference=y, time=None, file=Path(), rows=range(1, len(x) + 1)))
-    digest = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
-    return calibrate(moments, least_squares(moments), sample, Source(data_sha256=digest))
+
+    w: Tensor
+    b: Tensor
+    steps: int
+    learning_rate: float
+    loss: Tensor
+    distance: Tensor
+    converged: Tensor
+    more: Tensor
+    advice: Callable[[int | None], str]
+
+    @classmethod
+    def at(
+        cls,
+        w: Tensor,
+        b: Tensor,
+        raw: Moments,
+        *,
+        normalized: Moments | None,
+        tolerance: Tensor,
+        steps: int,
+        learning_rate: float,
+        advice: Callable[[int | None], str],
+    ) -> Ended:
+        """Compares w and b with the least-squares line.
+
+        Args:
+            w: Slope, for raw indications.
+            b: Intercept.
+            raw: Moments of the raw readings.
+            normalized: Moments as plain full-batch SGD saw them; None for another optimiser, of which no forecast can
+                be made.
+            tolerance: Within how many °C counts as converged.
+            steps: How many steps were made.
+            learning_rate: The last one.
+            advice: What to change, for so many more steps.
+        """
+        away = distance(raw, w, b)
+        more = torch.full_like(away, torch.inf)
+        if normalized is not None:
+            more = steps_needed(normalized, away, tolerance, learning_rate)
+        return cls(w, b, steps, learning_rate, raw.mse(w, b), away, away <= tolerance, more, advice)
 
 
-def _column(name: str, values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
-    try:
-        column = np.ascontiguousarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"Expected numbers as {name}, but got {error}") from error
-    if column.ndim != 1:
-        raise InputError(f"Expected {name} of shape (N,), but got {column.shape}")
-    wrong = np.flatnonzero(~(np.abs(column) <= LARGEST))
-    if wrong.size:
-        raise InputError(f"Expected finite numbers as {name}, but got {column[wrong[0]]} at index {wrong[0]}")
-    return column
+@dataclass(frozen=True)
+class Result:
+    """What a fit found of every instrument: the columns of their calibrations, each of shape ``(instruments,)``.
+
+    Attributes:
+        numbers: Floats by the keys of a calibration's file; NaN stands for null.
+        whole: Whole numbers and truths by key.
+        differences: The lines, compared with the named scales.
+        errors: What the errors say.
+        slope_p: p-values of "the slope is zero".
+        sample: The readings that the errors were looked at of.
+        ended: Where the optimiser ended, if one ran.
+        log: Autocorrelation, if the readings are a log.
+        snap: Named scale whose exact conversion the lines are.
+        finish: What the lines are: ``least_squares``, ``sgd`` or ``snap``.
+        rmse_free: RMSE of the least-squares lines [°C].
+    """
+
+    numbers: dict[str, FloatArray]
+    whole: dict[str, NDArray[np.int64] | NDArray[np.bool_]]
+    differences: Differences
+    errors: Errors
+    slope_p: FloatArray
+    sample: Sample
+    ended: Ended | None
+    log: Autocorrelation | None
+    snap: str | None
+    finish: str
+    rmse_free: FloatArray
+
+    def calibration(self, source: Source, *, lightning: str | None = None, index: int = 0) -> Calibration:
+        """Returns the calibration of one instrument.
+
+        Args:
+            source: Where the readings come from.
+            lightning: Version of lightning, if it took part.
+            index: Of the instrument.
+        """
+        value = {key: _or_none(column[index]) for key, column in self.numbers.items()}
+        return Calibration(
+            **{key: value[key] for key in KEYS},
+            **{key: column[index].item() for key, column in self.whole.items()},
+            coverage_probability=COVERAGE_PROBABILITY,
+            w_interval=_interval(value["w"], value["u_w"], value["coverage_factor"]),
+            b_interval=_interval(value["b"], value["u_b"], value["coverage_factor"]),
+            indication_range=(value["low"], value["high"]),
+            finish=self.finish,
+            scale=self.differences.verdict(index),
+            sgd=self._sgd(index),
+            snap=None if self.snap is None else findings.Snap(self.snap, float(self.rmse_free[index])),
+            diagnostics=self._diagnostics(index),
+            **vars(source),
+            **provenance(lightning),
+        )
+
+    def _sgd(self, index: int) -> findings.Sgd | None:
+        ended = self.ended
+        if ended is None:
+            return None
+        converged, more = bool(ended.converged[index]), float(ended.more[index])
+        forecast = None if converged or not more < 1e15 else int(more)
+        return findings.Sgd(
+            w=ended.w[index].item(),
+            b=ended.b[index].item(),
+            loss=ended.loss[index].item(),
+            steps=ended.steps,
+            learning_rate=ended.learning_rate,
+            converged=converged,
+            distance=ended.distance[index].item(),
+            distance_w=ended.w[index].item() - float(self.numbers["free_w"][index]),
+            distance_b=ended.b[index].item() - float(self.numbers["free_b"][index]),
+            steps_needed=forecast,
+            advice=None if converged else ended.advice(forecast),
+        )
+
+    def _diagnostics(self, index: int) -> findings.Diagnostics:
+        errors, log = self.errors, self.log
+        largest, outlying = None, None
+        if errors.largest[index] >= 0:
+            largest = findings.LargestError(error=float(errors.error[index]), **self._reading(errors.largest[index]))
+        if errors.outlying[index] >= 0:
+            count = int(errors.count[index])
+            outlying = findings.Outlying(t=float(errors.t[index]), count=count, **self._reading(errors.outlying[index]))
+        return findings.Diagnostics(
+            sampled=int(errors.sampled[index]),
+            largest_error=largest,
+            curvature_p=_or_none(errors.curvature_p[index]),
+            outlying=outlying,
+            slope_p=_or_none(self.slope_p[index]),
+            autocorrelation=None
+            if log is None
+            else findings.Autocorrelation(log.errors.item(), log.indications.item(), int(log.pairs.item())),
+        )
+
+    def _reading(self, at: int) -> dict[str, Any]:
+        files, rows = self.sample.places(np.array([at]))
+        x, y = (float(self.sample.column(name)[at]) for name in ("indication", "reference"))
+        return {"indication": x, "reference": y, "file": files[0], "row": int(rows[0])}
 
 
-def calibrate(
+def conclude(
     moments: Moments,
     line: Line,
     sample: Sample,
-    source: Source,
     *,
     log: Autocorrelation | None = None,
-    sgd: findings.Sgd | None = None,
+    ended: Ended | None = None,
     finish: str = "least_squares",
     snap: str | None = None,
-    lightning: str | None = None,
-) -> Calibration:
-    """Returns the calibration of one instrument.
+) -> Result:
+    """Returns what a fit found of every instrument.
 
     Args:
-        moments: Of its raw readings.
-        line: Their least-squares line.
+        moments: Of the raw readings.
+        line: Their least-squares lines.
         sample: Readings to look at for what the moments don't tell.
-        source: Where they come from.
         log: Autocorrelation, if the readings are a log.
-        sgd: Where the optimiser ended, if one ran.
-        finish: ``least_squares``, or ``sgd`` to hold the optimiser's line.
+        ended: Where the optimiser ended, if one ran.
+        finish: ``least_squares``, or ``sgd`` to hold the optimiser's lines.
         snap: Named scale whose exact conversion to hold.
-        lightning: Version of lightning, if it took part.
     """
-    numbers = _numbers(line)
-    n, pivot = int(numbers["n"] or 0), moments.mean_indication.item()
-    held = _held(moments, numbers, sgd if finish == "sgd" else None, snap)
-    k = coverage_factor(held["dof"]) if held["s"] is not None and held["dof"] > 0 else None
-    found = _diagnostics(moments, numbers, held, sample, log)
-    low, high = moments.lowest.item(), moments.highest.item()
-    differences = compare(
-        numbers["w"], numbers["b"], (low, high), u_w=numbers["u_w"], u_pivot=numbers["u_pivot"], pivot=pivot,
-        dof=n - 2, below_rounding=bool(line.below_rounding),
-    )  # fmt: skip
-    return Calibration(
-        **held,
-        r_squared=numbers["r_squared"],
-        n=n,
-        coverage_probability=COVERAGE_PROBABILITY,
-        coverage_factor=k,
-        w_interval=_interval(held["w"], held["u_w"], k),
-        b_interval=_interval(held["b"], held["u_b"], k),
-        indication_range=(low, high),
-        indication_mean=pivot,
-        scale=differences.verdict(),
-        sgd=sgd,
-        diagnostics=found,
-        **vars(source),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        version=__version__,
-        torch=version("torch"),
-        lightning=lightning,
+    free = {name: value.double().numpy() for name, value in vars(line).items()}
+    held = _held(moments, free, ended if finish == "sgd" else None, snap)
+    low, high = moments.lowest.numpy(), moments.highest.numpy()
+    n, pivot = free["n"], free["pivot"]
+    known = np.isfinite(held["s"]) & (held["dof"] > 0)
+    factors = {dof: coverage_factor(int(dof)) for dof in np.unique(held["dof"][known])}
+    held["coverage_factor"] = np.array([factors.get(dof, math.nan) for dof in held["dof"]])
+    held["coverage_factor"][~known] = math.nan
+    held |= {"low": low, "high": high, "indication_mean": pivot, "r_squared": free["r_squared"]}
+    held |= {"free_w": free["w"], "free_b": free["b"]}
+    below = held.pop("below_rounding").astype(bool)
+    whole = {"n": n.astype(np.int64), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
+    rho = 0.0 if log is None else log.errors.item()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        f = np.where(free["u_w"] > 0, (free["w"] / free["u_w"]) ** 2, math.nan)
+    slope_p = np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(n - 2, 1)))
+    return Result(
+        numbers=held,
+        whole=whole,
+        differences=compare(
+            free["w"],
+            free["b"],
+            np.stack([low, high], axis=-1),
+            u_w=free["u_w"],
+            u_pivot=free["u_pivot"],
+            pivot=pivot,
+            dof=n - 2,
+            below_rounding=free["below_rounding"].astype(bool),
+        ),
+        errors=diagnose(sample, held["w"], held["b"], s=free["s"], n=n, pivot=pivot, sxx=moments.sxx.numpy(), rho=rho),
+        slope_p=slope_p,
+        sample=sample,
+        ended=ended,
+        log=log,
+        snap=snap,
+        finish="snap" if snap is not None else finish,
+        rmse_free=free["rmse"],
     )
 
 
-def _numbers(line: Line, index: int = 0) -> dict[str, Any]:
-    """Returns one instrument's numbers, None for NaN."""
-    values = {name: float(tensor[index]) for name, tensor in vars(line).items()}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-
-def _held(moments: Moments, numbers: dict[str, Any], sgd: findings.Sgd | None, snap: str | None) -> dict[str, Any]:
-    """Returns the line that the calibration holds, with its uncertainties: the exact one, SGD's, or a named scale's."""
-    keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse")
-    held: dict[str, Any] = {key: numbers[key] for key in keys}
-    held |= {"dof": int(numbers["dof"]), "finish": "least_squares", "snap": None}
-    held["below_rounding"] = bool(numbers["below_rounding"])
+def _held(
+    moments: Moments, free: dict[str, FloatArray], ended: Ended | None, snap: str | None
+) -> dict[str, FloatArray]:
+    """Returns the lines to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
+    keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "dof", "below_rounding")
+    held = {key: free[key] for key in keys}
+    uncertain = ("u_w", "u_b", "cov_wb", "u_pivot")
     if snap is not None:
-        scale = SCALES[snap]
-        rmse = math.sqrt(_mse(moments, scale.w, scale.b))
-        held |= dict.fromkeys(("u_w", "u_b", "cov_wb", "u_pivot"), 0.0)
-        exact = rmse <= rounding(moments, *_tensors(scale.w, scale.b)).item()
-        held |= {"w": scale.w, "b": scale.b, "s": 0.0 if exact else rmse, "rmse": 0.0 if exact else rmse}
-        held |= {"dof": int(numbers["n"]), "finish": "snap", "below_rounding": exact}
-        held["snap"] = findings.Snap(snap, numbers["rmse"])
-    elif sgd is not None:
-        held |= {"w": sgd.w, "b": sgd.b, "rmse": math.sqrt(_mse(moments, sgd.w, sgd.b)), "finish": "sgd"}
-        if not sgd.converged:
-            held |= dict.fromkeys(("u_w", "u_b", "cov_wb", "u_pivot", "s"))
+        w, b = (torch.full_like(moments.count, value) for value in (SCALES[snap].w, SCALES[snap].b))
+        rmse = moments.mse(w, b).sqrt()
+        exact = rmse <= rounding(moments, w, b)
+        rmse = torch.where(exact, 0.0, rmse)
+        held |= dict.fromkeys(uncertain, np.zeros_like(free["w"]))
+        held |= {"w": w.numpy(), "b": b.numpy(), "s": rmse.numpy(), "rmse": rmse.numpy(), "dof": free["n"]}
+        held["below_rounding"] = exact.double().numpy()
+    elif ended is not None:
+        rmse = moments.mse(ended.w, ended.b).sqrt()
+        held |= {"w": ended.w.numpy(), "b": ended.b.numpy(), "rmse": rmse.numpy()}
+        for key in (*uncertain, "s"):
+            held[key] = np.where(ended.converged.numpy(), held[key], math.nan)
     return held
 
 
-def _mse(moments: Moments, w: float, b: float) -> float:
-    return moments.mse(*_tensors(w, b)).item()
+def provenance(lightning: str | None = None) -> dict[str, Any]:
+    """Returns when and by which versions a calibration is made."""
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "version": __version__,
+        "torch": version("torch"),
+        "lightning": lightning,
+    }
 
 
-def _tensors(w: float, b: float) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor([w], dtype=torch.float64), torch.tensor([b], dtype=torch.float64)
-
-
-def _diagnostics(
-    moments: Moments, numbers: dict[str, Any], held: dict[str, Any], sample: Sample, log: Autocorrelation | None
-) -> findings.Diagnostics:
-    errors = log.errors.item() if log is not None else 0.0
-    found = diagnose(
-        sample, held["w"], held["b"], s=numbers["s"] or 0.0, n=int(numbers["n"]), pivot=moments.mean_indication.item(),
-        sxx=moments.sxx.item(), rho=errors,
-    )  # fmt: skip
-    slope_p = tail_of_f((numbers["w"] / numbers["u_w"]) ** 2, int(numbers["dof"])) if numbers["u_w"] else None
-    autocorrelation = None
-    if log is not None:
-        autocorrelation = findings.Autocorrelation(errors, log.indications.item(), int(log.pairs.item()))
-    return findings.Diagnostics(**found, slope_p=slope_p, autocorrelation=autocorrelation)
+def _or_none(value: float) -> Any:
+    return None if math.isnan(value) else float(value)
 
 
 def _interval(value: float, u: float | None, k: float | None) -> tuple[float, float] | None:

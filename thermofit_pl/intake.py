@@ -10,15 +10,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from thermofit_pl.diagnostics import LagProducts, Sample
 from thermofit_pl.errors import InputError
+from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation
 from thermofit_pl.moments import Moments
+from thermofit_pl.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.splits import PARTS, Part
 
 if TYPE_CHECKING:
     from thermofit_pl.readings import Block
 
+FLEET_SAMPLE = 2_000_000  # readings of a fleet to look at again: a hundred of each of 20,000 instruments, 64 MB
 PENDING = 1 << 18  # readings of a fleet that are added at once: fewer cost more merging, more don't stay in the cache
 
 
@@ -40,7 +42,7 @@ class Intake:
 
     def __init__(self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0) -> None:
         self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1) for part in PARTS}
-        self.sample = Sample(seed=seed)
+        self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
         self.lags = LagProducts() if log else None
         self.instruments: list[str] | None = None
         self._fleet = fleet

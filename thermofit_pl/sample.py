@@ -1,0 +1,85 @@
+"""A bounded sample of readings, for what must be looked at again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermofit_pl.readings import Block
+
+SAMPLE_SIZE = 100_000
+
+
+@dataclass
+class Sample:
+    """Readings drawn at random, all alike, from a stream: all of them while they are few.
+
+    Each time more than ``size`` are kept, each is kept on with probability ½, and new ones are taken at half the rate
+    from then on.
+
+    Args:
+        size: Most readings to keep.
+        seed: Of the draw.
+    """
+
+    size: int = SAMPLE_SIZE
+    seed: int = 0
+    blocks: list[Block] = field(default_factory=list, init=False)
+    rate: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.seed)
+
+    def __len__(self) -> int:
+        return sum(len(block.indication) for block in self.blocks)
+
+    def add(self, block: Block) -> None:
+        """Draws from the readings of a block."""
+        self.blocks.append(block if self.rate == 1 else self._draw(block, self.rate))
+        self._thin()
+
+    def _thin(self) -> None:
+        while len(self) > self.size:
+            self.rate /= 2
+            self.blocks = [self._draw(block, 0.5) for block in self.blocks]
+
+    @classmethod
+    def merged(cls, samples: Sequence[Sample]) -> Sample:
+        """Returns the sample of all, each drawn from a share of the readings."""
+        whole = samples[0]
+        rate = min(sample.rate for sample in samples)
+        blocks = []
+        for sample in samples:
+            ratio = rate / sample.rate
+            blocks += sample.blocks if ratio == 1 else [sample._draw(block, ratio) for block in sample.blocks]
+        whole.rate, whole.blocks = rate, blocks
+        whole._thin()
+        return whole
+
+    def _draw(self, block: Block, probability: float) -> Block:
+        n = len(block.indication)
+        gaps = self._random.geometric(probability, size=int(n * probability + 6 * math.sqrt(n * probability) + 12))
+        at = np.cumsum(gaps) - 1
+        return block.take(at[at < n])
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Returns a column of the kept readings, shape ``(N,)``."""
+        return np.concatenate([getattr(block, name) for block in self.blocks] or [np.empty(0)])
+
+    def codes(self) -> NDArray[np.int64]:
+        """Returns the instrument of each kept reading, shape ``(N,)``; 0 where there is one."""
+        if not self.blocks or self.blocks[0].instrument is None:
+            return np.zeros(len(self), np.int64)
+        return np.concatenate([block.instrument for block in self.blocks if block.instrument is not None])
+
+    def places(self, index: NDArray[np.int64]) -> tuple[list[str | None], NDArray[np.int64]]:
+        """Returns the file (None for arrays) and the row of some kept readings."""
+        starts = np.cumsum([0, *(len(block.indication) for block in self.blocks)])
+        block_of = np.searchsorted(starts, index, side="right") - 1
+        files = [self.blocks[block].file.name or None for block in block_of]
+        rows = [int(self.blocks[block].rows[at - starts[block]]) for block, at in zip(block_of, index, strict=True)]
+        return files, np.array(rows, np.int64)
