@@ -33,10 +33,9 @@ def sampled(x: FloatArray, y: FloatArray) -> Sample:
 
 
 def diagnosed(x: FloatArray, y: FloatArray, w: float, b: float, s: float) -> Errors:
-    pivot = x.mean()
-    numbers = {"s": s, "n": len(x), "pivot": pivot, "sxx": ((x - pivot) ** 2).sum()}
-    columns = {name: np.array([value], dtype=np.float64) for name, value in numbers.items()}
-    return diagnose(sampled(x, y), np.array([w]), np.array([b]), **columns)
+    numbers = (s, len(x), x.mean(), ((x - x.mean()) ** 2).sum())
+    spread, n, pivot, sxx = (np.array([value], dtype=np.float64) for value in numbers)
+    return diagnose(sampled(x, y), np.array([w]), np.array([b]), s=spread, n=n, pivot=pivot, sxx=sxx)
 
 
 def looked_at(x: FloatArray, y: FloatArray) -> tuple[Errors, Any]:
@@ -76,7 +75,7 @@ def test_curvature_of_a_log_is_judged_with_fewer_readings() -> None:
 
 @pytest.mark.parametrize("x", [[1.0, 1.0, 5.0, 5.0, 5.0], [2.0, 2.0, 2.0, 2.0], [1.0, 2.0, 3.0]])
 def test_without_three_set_points_curvature_cannot_be_told(x: list[float]) -> None:
-    assert np.isnan(p_of_curvature(np.array(x), np.arange(len(x)) % 2.0))
+    assert np.isnan(p_of_curvature(np.array(x), np.arange(len(x)) % 2 * np.ones(len(x))))
 
 
 def test_the_reading_that_stands_out_is_statsmodels_deleted_residual() -> None:
@@ -211,6 +210,43 @@ def test_a_log_that_begins_with_a_plateau_keeps_its_errors(jitter: float) -> Non
     y = x / 1.8 + 1e-3 * ar(0.8, 1000, random)
     found = lags_of(x, y, cuts=(250, 500)).autocorrelation(*line_args(x, y))
     np.testing.assert_allclose(found, directly(x, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize("gap", [0.0, 3600.0])
+def test_shares_of_processes_merge_with_the_pairs_across_their_borders(gap: float) -> None:
+    random = np.random.default_rng(4)
+    x, y = 50 + 30 * ar(0.9, 1000, random), 10 * ar(0.7, 1000, random)
+    time = np.arange(1000.0)
+    time[400:] += gap
+    shares = [lags_of(x[cut], y[cut], time[cut]) for cut in (slice(0, 400), slice(400, 401), slice(401, 1000))]
+    merged = LagProducts.merged([LagProducts(), shares[0], shares[1], LagProducts(), shares[2]])
+    whole = lags_of(x, y, time)
+    assert merged.pairs == whole.pairs == 999 - bool(gap)
+    args = line_args(x, y)
+    np.testing.assert_allclose(merged.autocorrelation(*args), whole.autocorrelation(*args), rtol=1e-10)
+
+
+def test_several_instruments_are_diagnosed_as_each_alone() -> None:
+    columns = [noisy(n, seed=n) for n in (30, 40, 50)]
+    columns[1][1][7] += 10
+    codes = np.repeat([0, 2, 3], (30, 40, 50))  # the second instrument has no readings
+    order = np.random.default_rng(0).permutation(120)
+    x, y = (np.concatenate([pair[i] for pair in columns])[order] for i in (0, 1))
+    sample, numbers = Sample(), np.ones((6, 4))
+    sample.add(Block(x, y, None, Path("log.csv"), range(2, 122), codes[order]))
+    for index, pair in zip((0, 2, 3), columns, strict=True):
+        ols = sm.OLS(pair[1], sm.add_constant(pair[0])).fit()
+        spread = ((pair[0] - pair[0].mean()) ** 2).sum()
+        numbers[:, index] = [*ols.params[::-1], np.sqrt(ols.mse_resid), len(pair[0]), pair[0].mean(), spread]
+    w, b, s, n, pivot, sxx = numbers
+    together = diagnose(sample, w, b, s=s, n=n, pivot=pivot, sxx=sxx)
+    assert together.sampled.tolist() == [30, 0, 40, 50]
+    assert together.largest[1] == -1
+    for index, pair in zip((0, 2, 3), columns, strict=True):
+        alone, _ = looked_at(*pair)
+        for name in ("error", "t", "count", "curvature_p"):
+            np.testing.assert_allclose(getattr(together, name)[index], getattr(alone, name)[0], rtol=1e-8)
+        assert x[together.largest[index]] == pair[0][alone.largest[0]]
 
 
 def test_gaps_break_pairs() -> None:

@@ -35,15 +35,17 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     return conclude(moments, line, sample, **options).calibration(Source(data_name="t.csv"))
 
 
-def at(w: float, b: float, tolerance: float) -> Ended:
+def at(w: float, b: float, tolerance: float, factor: float | None = None) -> Ended:
+    """Where SGD ended; with a factor of its normalisation, the forecast can be made."""
     moments = Moments()
     moments.update(torch.from_numpy(X), torch.from_numpy(Y))
     w_, b_, tolerance_ = (torch.tensor([value], dtype=torch.float64) for value in (w, b, tolerance))
+    zero, one = torch.zeros_like(w_), torch.ones_like(w_)
     return Ended.at(
         w_,
         b_,
         moments,
-        normalized=None,
+        normalized=None if factor is None else moments.normalized(zero, one * factor),
         tolerance=tolerance_,
         steps=500,
         learning_rate=1e-2,
@@ -148,6 +150,19 @@ def test_sgds_line_has_uncertainties_once_it_has_converged(converged: bool) -> N
     assert exact.sgd.distance_w == pytest.approx(0.53 - 0.5367719209075441, rel=1e-12, abs=0)
     assert exact.sgd.advice == (None if converged else "go on, None")
     assert exact.w == pytest.approx(0.5367719209075441, rel=1e-14, abs=0)
+
+
+def test_the_forecast_is_the_slowest_modes() -> None:
+    found = held(X, Y, ended=at(0.53, -17.0, 1e-3, factor=0.1)).sgd
+    assert found is not None
+    assert found.distance_w == pytest.approx(0.53 - 0.5367719209075441, rel=1e-12, abs=0)
+    assert found.distance_b == pytest.approx(-17 + 17.304785503010784, rel=1e-12, abs=0)
+    away = max(abs(found.distance_w * end + found.distance_b) for end in (21.8, 81.9))
+    assert found.distance == pytest.approx(away, rel=1e-12, abs=0)
+    hessian = 2 * np.array([[np.mean((X / 10) ** 2), 5.18], [5.18, 1]])
+    slow = 1 - 1e-2 * np.linalg.eigvalsh(hessian)[0]
+    assert found.steps_needed == np.ceil(np.log(1e-3 / away) / np.log(slow))
+    assert found.advice == f"go on, {found.steps_needed}"
 
 
 def test_a_log_is_reported_with_its_autocorrelation() -> None:
