@@ -4,10 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thermofit_pl.arrays import fit as fit
     from thermofit_pl.calibration import Calibration as Calibration
     from thermofit_pl.datamodule import ReadingsDataModule as ReadingsDataModule
     from thermofit_pl.errors import InputError as InputError
-    from thermofit_pl.arrays import fit as fit
+    from thermofit_pl.fleet import Calibrations as Calibrations
+    from thermofit_pl.fleet import load as load
     from thermofit_pl.least_squares import least_squares as least_squares
     from thermofit_pl.module import CalibrationModule as CalibrationModule
     from thermofit_pl.moments import Moments as Moments
@@ -16,14 +18,26 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Calibration": "calibration",
+    "Calibrations": "fleet",
     "CalibrationModule": "module",
     "InputError": "errors",
     "Moments": "moments",
     "ReadingsDataModule": "datamodule",
     "fit": "arrays",
     "least_squares": "least_squares",
+    "load": "fleet",
 }
-__all__ = ["Calibration", "CalibrationModule", "InputError", "Moments", "ReadingsDataModule", "fit", "least_squares"]
+__all__ = [
+    "Calibration",
+    "CalibrationModule",
+    "Calibrations",
+    "InputError",
+    "Moments",
+    "ReadingsDataModule",
+    "fit",
+    "least_squares",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

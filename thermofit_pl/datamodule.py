@@ -309,7 +309,9 @@ class ReadingsDataModule(LightningDataModule):
         """Returns the moments of the normalised training readings, or mini-batches of them."""
         offset, scale = self.normalization.offset, self.normalization.scale
         if self.batch_size is None:
-            return FullBatch(self.moments["train"].normalized(offset, scale))
+            moments = self.moments["train"].normalized(offset, scale)
+            moments.moments[~(moments.sxx > 0)] = 0.0  # SGD leaves an instrument that has no line where it is
+            return FullBatch(moments)
         assert self._intake is not None
         indication, reference, instrument = self._intake.readings("train")
         if instrument is not None:

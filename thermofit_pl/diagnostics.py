@@ -103,7 +103,8 @@ class Groups:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Returns the sum of each instrument's values, shape ``(instruments,)``."""
-        return np.bincount(self.code, values, minlength=len(self.counts))
+        sums: FloatArray = np.bincount(self.code, values, minlength=len(self.counts)).astype(np.float64)
+        return sums
 
     def argmax(self, values: FloatArray) -> NDArray[np.int64]:
         """Returns the index of each instrument's largest value, the first of equals; −1 where there is none."""
@@ -145,20 +146,21 @@ def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float = 0.0
     return np.where(told, tail_of_f(np.where(told, np.nan_to_num(f, nan=0.0), 0.0), np.maximum(n - 3, 1)), math.nan)
 
 
-def tail_of_f(f: FloatArray, dof: NDArray[np.int64] | FloatArray) -> FloatArray:
-    """Returns the probability that an F with 1 and ``dof`` degrees of freedom exceeds ``f``, shape as both.
+def tail_of_f(f: FloatArray, dof: NDArray[np.int64] | FloatArray, numerator: int = 1) -> FloatArray:
+    """Returns the probability that an F with ``numerator`` and ``dof`` degrees of freedom exceeds ``f``, shape as both.
 
-    It is the regularised incomplete beta function I(dof/2, 1/2) at dof/(dof + f), by its continued fraction (DLMF
+    It is the regularised incomplete beta function I(dof/2, m/2) at dof/(dof + m·f), by its continued fraction (DLMF
     8.17.22): mpmath takes 2 ms for each, and there may be a million.
     """
-    f, a = np.broadcast_arrays(np.asarray(f, np.float64), np.asarray(dof, np.float64) / 2)
+    f, a = np.broadcast_arrays(numerator * np.asarray(f, np.float64), np.asarray(dof, np.float64) / 2)
+    b = np.full_like(a, numerator / 2)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         x = np.where(np.isinf(f), 0.0, 2 * a / (2 * a + f))
         rest = np.where(np.isinf(f), 1.0, f / (2 * a + f))
-        beta = [torch.lgamma(torch.tensor(value)).numpy() for value in (a + 0.5, a)]
-        front = np.exp(beta[0] - beta[1] - math.lgamma(0.5) + a * np.log1p(-rest) + 0.5 * np.log(rest))
-        swap = x > (a + 1) / (a + 2.5)  # where the fraction converges fast for the other tail
-        first, second, at = np.where(swap, 0.5, a), np.where(swap, a, 0.5), np.where(swap, rest, x)
+        whole, one, other = (torch.lgamma(torch.tensor(value)).numpy() for value in (a + b, a, b))
+        front = np.exp(whole - one - other + a * np.log1p(-rest) + b * np.log(rest))
+        swap = x > (a + 1) / (a + b + 2)  # where the fraction converges fast for the other tail
+        first, second, at = np.where(swap, b, a), np.where(swap, a, b), np.where(swap, rest, x)
         part = front / first * _fraction(first, second, at)
         tail = np.where(swap, 1 - part, part)
     return np.clip(np.where(f == 0, 1.0, tail), 0.0, 1.0)

@@ -26,7 +26,7 @@ from thermofit_pl.least_squares import (
     rounding,
     steps_needed,
 )
-from thermofit_pl.moments import Moments
+from thermofit_pl.moments import Moments, merge_all
 from thermofit_pl.sample import Sample
 from thermofit_pl.scales import SCALES, Differences, compare
 
@@ -112,6 +112,8 @@ class Result:
         snap: Named scale whose exact conversion the lines are.
         finish: What the lines are: ``least_squares``, ``sgd`` or ``snap``.
         rmse_free: RMSE of the least-squares lines [°C].
+        common: Of a fleet, one line through the readings of all: w, b, s about it, s about their own lines, and the
+            p-value of "it is the line of all".
     """
 
     numbers: dict[str, FloatArray]
@@ -125,6 +127,7 @@ class Result:
     snap: str | None
     finish: str
     rmse_free: FloatArray
+    common: dict[str, float] | None
 
     def calibration(self, source: Source, *, lightning: str | None = None, index: int = 0) -> Calibration:
         """Returns the calibration of one instrument.
@@ -254,7 +257,24 @@ def conclude(
         snap=snap,
         finish="snap" if snap is not None else finish,
         rmse_free=free["rmse"],
+        common=common_line(moments),
     )
+
+
+def common_line(moments: Moments) -> dict[str, float] | None:
+    """Returns one line through the readings of all instruments, and whether it would do for all; None if not testable.
+
+    It is the F test of all coefficients being equal, which takes the scatter of all instruments to be the same.
+    """
+    lined = moments.moments[moments.sxx > 0]
+    count = len(lined)
+    own, dof = float(lined[:, 5].sum()), int(lined[:, 0].sum()) - 2 * count
+    if count < 2 or dof < 1 or own <= 0:
+        return None
+    n, x, y, _, w, sse = merge_all(lined[:, None, :])[0].tolist()
+    f = (sse - own) / (2 * count - 2) / (own / dof)
+    p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), 2 * count - 2)[0])
+    return {"w": w, "b": y - w * x, "s": math.sqrt(sse / (n - 2)), "s_own": math.sqrt(own / dof), "p": p}
 
 
 def _held(

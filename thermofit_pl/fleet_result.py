@@ -82,6 +82,7 @@ def tabulate(
         **vars(source),
         **provenance(lightning),
         "instrument_column": instrument_column,
+        "common": result.common,
     }
     return Calibrations(frame, common)
 

@@ -37,7 +37,7 @@ def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *,
     assert isinstance(data, ReadingsDataModule)
     assert written.calibration is not None
     print(summary(written.calibration))
-    if data.normalization_rule not in ("none", 1.0):
+    if data.normalization_rule not in ("none", 1.0) and data.instruments is None:
         w, b = module.w.item(), module.b.item()
         print(f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}.")
     for part, purpose in HELD_OUT.items():

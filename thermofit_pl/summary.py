@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from thermofit_pl.calibration import Calibration
     from thermofit_pl.findings import Diagnostics
+    from thermofit_pl.fleet import Calibrations
 
 __all__ = ["short", "summary"]
 
@@ -22,15 +23,21 @@ LEVEL = 0.05  # p-value from which a slope counts as nothing more than chance
 ESTIMATE = 0.9  # autocorrelation above which even the honest uncertainties are estimates
 
 
-def summary(calibration: Calibration) -> str:
+def summary(calibration: Calibration | Calibrations) -> str:
     """Says what a calibration is, how far to trust it, and what is remarkable about it.
 
     Args:
-        calibration: The calibration.
+        calibration: The calibration, or those of a fleet.
 
     Returns:
         Plain text, one sentence a line, without a newline at its end.
     """
+    from thermofit_pl.fleet import Calibrations
+
+    if isinstance(calibration, Calibrations):
+        from thermofit_pl.fleet_summary import fleet_summary  # numpy, 0.1 s
+
+        return fleet_summary(calibration)
     c = calibration
     lines = [f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} °C", _line(c)]
     lines += [_readings(c), *_fit(c), *_good_to(c), *_largest(c)]
