@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             code = _run(argv, signals)
             _flush()
         except Stopped as stopped:
-            return _say(stopped.sentence, stopped.number)
+            return _say(stopped.sentence, stopped.number, "")
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise
@@ -104,11 +104,11 @@ def _no_collection() -> Iterator[None]:
 def _complain(error: BaseException, signals: Signals) -> int:
     """Says in one line what went wrong, and returns the exit code."""
     if signals.received is not None:  # whatever it was interrupted in
-        return _say(Stopped(signals.received).sentence, 128 + signals.received)
+        return _say(Stopped(signals.received).sentence, 128 + signals.received, "")
     if isinstance(error, InputError):
         return _say(str(error), 2)
     if isinstance(error, KeyboardInterrupt):
-        return _say("interrupted", 130)
+        return _say("interrupted", 130, "")
     if isinstance(error, BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the interpreter flushes it at exit
         return _say("standard output was closed before all was written", 1)
@@ -123,10 +123,10 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def _say(sentence: str, code: int) -> int:
+def _say(sentence: str, code: int, kind: str = "error: ") -> int:
     """Prints the sentence, on the first process alone, and returns the exit code."""
     if os.environ.get("LOCAL_RANK", "0") == "0" and sys.stderr is not None:
-        print(f"thermofit_pl: error: {printable(' '.join(sentence.split()), 2000)}", file=sys.stderr)
+        print(f"thermofit_pl: {kind}{printable(' '.join(sentence.split()), 2000)}", file=sys.stderr)
     return code
 
 

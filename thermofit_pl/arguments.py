@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml  # type: ignore[import-untyped]  # it ships no types
+from jsonargparse import dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from thermofit_pl.checkpoints import load_checkpoint, newest_checkpoint
@@ -110,6 +112,43 @@ def _hyper_parameters(checkpoint: Path) -> list[str]:
 
 def _word(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def settle_learning_rate(config: Any, parse_typed: Callable[[], Any]) -> None:
+    """Gives the optimiser --model.learning_rate unless --optimizer.lr was given, and a scheduler its optimiser.
+
+    Args:
+        config: All settings of the command, which are changed.
+        parse_typed: Returns those that are no defaults; it takes a moment.
+
+    Raises:
+        InputError: If both rates were given, and differ.
+    """
+    if config.get("optimizer") is None:
+        if config.get("lr_scheduler") is not None:
+            init_args = {"lr": config.model.learning_rate}
+            config.optimizer = dict_to_namespace({"class_path": "torch.optim.SGD", "init_args": init_args})
+        return
+    init = config.optimizer.init_args
+    if "lr" not in init:
+        return
+    typed = parse_typed()
+    if typed.get("optimizer.init_args.lr") is None:
+        init.lr = config.model.learning_rate
+    elif typed.get("model.learning_rate") in (None, init.lr):
+        config.model.learning_rate = init.lr
+    else:
+        raise InputError(
+            "--optimizer.lr and --model.learning_rate: expected one of them, or the same number, but got "
+            f"{init.lr:g} and {config.model.learning_rate:g}"
+        )
+
+
+def parser_kwargs(command: str) -> dict[str, Any]:
+    """Returns how the parsers call themselves: their usage would be 80 lines."""
+    program = "python -m thermofit_pl"
+    usage = {"usage": f"{program} {command} [options]"}
+    return {"prog": program, "usage": f"{program} COMMAND [options]", command: usage}
 
 
 def split_off(words: list[str], options: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import dict_to_namespace
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.profilers import PassThroughProfiler
 
-from thermofit_pl.arguments import Parser, arrange
+from thermofit_pl.arguments import Parser, arrange, parser_kwargs, settle_learning_rate
+from thermofit_pl.building import about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.callbacks import SaveConfig, StepBar, WriteCalibration
 from thermofit_pl.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
 from thermofit_pl.curves import Curves
@@ -36,6 +32,7 @@ from thermofit_pl.options import (
     refuse_unused,
 )
 from thermofit_pl.predictions import ESTIMATE, WritePredictions
+from thermofit_pl.quiet import quiet
 from thermofit_pl.report import line_name, print_result, print_scores
 from thermofit_pl.run_folder import ROOT, RunFolder
 from thermofit_pl.stopping import Signals
@@ -100,7 +97,7 @@ class CLI(LightningCLI):
         config = self.config[self.subcommand]
         refuse_unused(config.trainer)
         refuse_precision(config.trainer.precision, config.model.dtype)
-        self._settle_learning_rate(config)
+        settle_learning_rate(config, lambda: self.parser.parse_args(self.args, defaults=False)[self.command])
         try:
             self.text = self._parser(self.subcommand).dump(config, skip_none=False)
         except ValueError as error:
@@ -113,26 +110,20 @@ class CLI(LightningCLI):
                 "--ckpt_path last takes that of the newest fit"
             )
 
-    def _settle_learning_rate(self, config: Any) -> None:
-        """Gives the optimiser --model.learning_rate unless --optimizer.lr was given, and a scheduler its optimiser."""
-        if config.get("optimizer") is None:
-            if config.get("lr_scheduler") is not None:
-                init_args = {"lr": config.model.learning_rate}
-                config.optimizer = dict_to_namespace({"class_path": "torch.optim.SGD", "init_args": init_args})
-            return
-        init = config.optimizer.init_args
-        if "lr" not in init:
-            return
-        typed = self.parser.parse_args(self.args, defaults=False)[str(self.subcommand)]
-        if typed.get("optimizer.init_args.lr") is None:
-            init.lr = config.model.learning_rate
-        elif typed.get("model.learning_rate") in (None, init.lr):
-            config.model.learning_rate = init.lr
-        else:
-            raise InputError(
-                "--optimizer.lr and --model.learning_rate: expected one of them, or the same number, but got "
-                f"{init.lr:g} and {config.model.learning_rate:g}"
-            )
+    def instantiate_classes(self) -> None:
+        """Builds what the options name.
+
+        Raises:
+            InputError: If they don't go together.
+        """
+        try:
+            super().instantiate_classes()
+        except InputError:
+            raise
+        except (ValueError, TypeError, ImportError) as error:
+            named = [name for name in ("optimizer", "lr_scheduler") if self._get(self.config, name) is not None]
+            about = ", ".join(f"--{name}" for name in named) or "options"
+            raise InputError(f"{about}: expected what can be built, but got {error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the Trainer with the logger, the callbacks and the files of a run, all in one folder."""
@@ -143,9 +134,9 @@ class CLI(LightningCLI):
             config["accelerator"] = "cpu"  # Apple's mps has no float64
         if self.datamodule.batch_size is None and not config["barebones"]:
             config["log_every_n_steps"] = 1  # for callbacks that log: with the full batch, an epoch is one batch
-        self._place(config)
-        config["callbacks"] = [*_listed(config["callbacks"]), *self._callbacks(config)]
-        plugins = _listed(config["plugins"])
+        folder = self._place(config)
+        config["callbacks"] = [*listed(config["callbacks"]), *self._callbacks(config)]
+        plugins = listed(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             config["plugins"] = [*plugins, LocalCheckpointIO()]
         if not config["barebones"]:
@@ -155,14 +146,14 @@ class CLI(LightningCLI):
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as error:
-            raise InputError(_about_trainer(str(error), self.config[self.subcommand].trainer)) from error
-        self._place_files(trainer)
+            raise InputError(about_trainer(str(error), self.config[self.subcommand].trainer)) from error
+        place_files(trainer, folder.path)
         return trainer
 
-    def _place(self, config: dict[str, Any]) -> None:
+    def _place(self, config: dict[str, Any]) -> RunFolder:
         """Claims the run's folder, with a TensorBoard logger unless another, or none, is asked for."""
         root, logger = Path(config["default_root_dir"] or ROOT), config["logger"]
-        loggers = [] if logger is None or isinstance(logger, bool) else _listed(logger)
+        loggers = [] if logger is None or isinstance(logger, bool) else listed(logger)
         folder = RunFolder(root, str(self.subcommand), loggers)
         self.folder = folder
         if not config["fast_dev_run"]:
@@ -171,6 +162,7 @@ class CLI(LightningCLI):
         if not loggers and logger is not False and not config["barebones"]:
             parent = folder.path.parent
             config["logger"] = TensorBoardLogger(parent.parent, parent.name, folder.version, default_hp_metric=False)
+        return folder
 
     def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
         """Returns what shows and saves the run; of a fit with Trainer's barebones, only the result."""
@@ -184,23 +176,12 @@ class CLI(LightningCLI):
         if config["barebones"]:
             return callbacks
         callbacks.append(self.curves)
-        shows = any(isinstance(callback, ProgressBar) for callback in _listed(config["callbacks"]))
+        shows = any(isinstance(callback, ProgressBar) for callback in listed(config["callbacks"]))
         if fits and config["enable_progress_bar"] is not False and not shows:
             callbacks.append(StepBar())
         if fits and config["enable_checkpointing"] is not False and not config["fast_dev_run"]:
             callbacks.append(EpochCheckpoint(folder / "checkpoints", self.signals))
         return callbacks
-
-    def _place_files(self, trainer: Trainer) -> None:
-        """Puts into the run's folder what has no other place of its own."""
-        assert self.folder is not None
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by the connector, not in the class
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = str(self.folder.path / "checkpoints")
-        profiler = trainer.profiler  # type: ignore[attr-defined]  # likewise
-        if not isinstance(profiler, PassThroughProfiler):
-            profiler.dirpath = profiler.dirpath or self.folder.path
-            profiler.filename = profiler.filename or "profile"
 
     def before_fit(self) -> None:
         """Reads the table and refuses what can't work, before the first step."""
@@ -270,29 +251,6 @@ class CLI(LightningCLI):
         print(f"{count(done.count)} rows, with an estimate each by {line_name(self.model)}{missing}: {where}")
 
 
-def _listed(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _about_trainer(message: str, config: Mapping[str, Any]) -> str:
-    """Names the option that a complaint of the Trainer is about, as far as it tells."""
-    typed = {name: str(value).lower() for name, value in config.items() if value not in (None, False, True)}
-    text = message.lower()
-    marks = {name: 2 * (value in text) + (name in text) for name, value in typed.items() if len(value) < 40}
-    best = max(marks, key=lambda name: marks[name])
-    return f"--trainer{f'.{best}' if marks[best] > 1 else ''}: {message}"
-
-
-def optimizer_of(configured: Any) -> torch.optim.Optimizer:
-    """Returns the optimiser out of what ``configure_optimizers`` returned."""
-    if isinstance(configured, dict):
-        configured = configured["optimizer"]
-    elif isinstance(configured, tuple):
-        configured = configured[0][0]
-    assert isinstance(configured, torch.optim.Optimizer)
-    return configured
-
-
 def main(argv: list[str], signals: Signals) -> int:
     """Runs a training command.
 
@@ -328,40 +286,3 @@ def main(argv: list[str], signals: Signals) -> int:
                 raise InputError(f"--trainer: {error}") from error
             raise
     return 0
-
-
-def parser_kwargs(command: str) -> dict[str, Any]:
-    """Returns how the parsers call themselves: their usage would be 80 lines."""
-    program = "python -m thermofit_pl"
-    usage = {"usage": f"{program} {command} [options]"}
-    return {"prog": program, "usage": f"{program} COMMAND [options]", command: usage}
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silences what a user can do nothing about, for as long as a command runs."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    wanted = [logging.getLogger(f"lightning.pytorch.callbacks.{name}") for name in ("model_summary", "early_stopping")]
-    before = [(logger, logger.level) for logger in loggers + wanted]
-    with warnings.catch_warnings():
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)  # tips, and which accelerators there are
-        for logger in wanted:
-            logger.setLevel(logging.INFO)  # what was asked for by an option
-        for message in (
-            r"[\s\S]*LeafSpec",  # torch's own deprecation, met in Lightning
-            r"[\s\S]*configure_optimizers.* will be overridden",  # as it was asked for
-            r"[\s\S]*deprecated in v4\.\d+\.\d+",  # jsonargparse's, met in Lightning
-            r"[\s\S]*JsonargparseDeprecationWarning",
-            r"[\s\S]*trying to `self.log\(\)` but `Trainer\(barebones",  # a fit without metrics is what was asked for
-            r"[\s\S]*log_every_n_steps",  # curves go by our own count of steps
-            r"[\s\S]*recommended to use `self.log\(",  # every process has the same score
-            r"[\s\S]*Unable to serialize instance",  # in what config.yaml says of a callback's own default
-            r"[\s\S]*Experiment logs directory",  # it is this run's own, with another logger's files
-        ):
-            warnings.filterwarnings("ignore", message=message)
-        try:
-            yield
-        finally:
-            for logger, level in before:
-                logger.setLevel(level)

@@ -24,6 +24,7 @@ from thermofit_pl.options import refuse_batch_options, refuse_divergence, refuse
 from thermofit_pl.scales import SCALES
 
 ENDLESS = 1000  # epochs that a curve is laid out for where no end is set
+GROWTH = 1e8  # of the loss, beyond which a run diverges: momentum overshoots a thousandfold and comes back
 
 Batch = Moments | Readings | tuple[Tensor, Tensor]
 ScaleName = Literal["celsius", "fahrenheit", "kelvin", "rankine", "reaumur", "delisle", "newton", "romer"]
@@ -101,6 +102,7 @@ class CalibrationModule(LightningModule):
         self.lap: Lap | None = None
         self.moments: Moments | None = None
         self._max_steps = -1
+        self._bound: float | None = None
         self._shown: list[int] = []
         self.tolerances = torch.zeros(1, dtype=torch.float64)
 
@@ -206,7 +208,14 @@ class CalibrationModule(LightningModule):
             )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Stops the run when its steps are done, or when it has converged and should stop then."""
+        """Stops the run when its steps are done, or when it has converged and should stop then.
+
+        Raises:
+            InputError: If it diverges.
+        """
+        before = float(outputs["loss"])
+        after = before if self.moments is None else self.moments.mse(self.w.detach(), self.b.detach()).sum().item()
+        self._refuse_growth(before, after, batch)
         if self.moments is None:
             return
         converged = self.stop_when_converged and bool((self.distance(self.moments) <= self.tolerances).all())
@@ -283,6 +292,19 @@ class CalibrationModule(LightningModule):
         ends = [end for end in ends if end != -1]
         self.total_steps = min(ends) if ends else None
         self._shown = shown_steps(self.total_steps or ENDLESS * lap, lap)
+
+    def _refuse_growth(self, before: float, after: float, batch: Batch) -> None:
+        """Ends a run whose loss has grown beyond all that a converging one passes through."""
+        if self._bound is None:
+            zero = torch.zeros_like(self.w)
+            at_zero = batch[1].square().mean() if isinstance(batch, tuple | list) else batch.mse(zero, zero).sum()
+            self._bound = GROWTH * (1.0 + float(at_zero) + before)
+        if not (math.isfinite(after) and after <= self._bound):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise InputError(
+                f"--model.learning_rate: expected one with which the optimiser converges, but with {rate:g} the loss "
+                f"is {after:.3g} °C² by step {self.steps}; lower it"
+            )
 
     def _steps_left(self) -> int:
         if self._max_steps == -1:
