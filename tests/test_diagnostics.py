@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.signal import lfilter
 
-from thermofit_pl.diagnostics import Errors, Groups, curvature, diagnose, tail_of_f
+from thermofit_pl.diagnostics import Errors, Groups, curvature, diagnose
+from thermofit_pl.distributions import tail_of_f
 from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation, least_squares
 from thermofit_pl.moments import Moments

@@ -11,10 +11,10 @@ from made import GUM_H3, NOTEBOOK
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from thermofit_pl.distributions import coverage_factor
 from thermofit_pl.least_squares import (
     Autocorrelation,
     Line,
-    coverage_factor,
     distance,
     least_squares,
     stability_limit,
@@ -163,15 +163,15 @@ def test_errors_that_are_no_rounding_are_kept() -> None:
 @pytest.mark.parametrize("probability", [0.5, 0.6827, 0.9, 0.95, 0.9545, 0.99, 0.9973, 0.9999, 0.999999])
 def test_coverage_factors_are_scipys_to_eleven_digits(probability: float) -> None:
     dofs = [*range(1, 6), 9, 17, 30, 60, 99, 150, 198, 199, 200, 201, 500, 10**4, 10**6, 10**9]
-    found = [coverage_factor(dof, probability) for dof in dofs]
+    found = coverage_factor(dofs, probability)
     # 1 − p keeps 10 digits of 0.999999; scipy's own t at one degree of freedom has 11
     tolerance = 1e-9 if probability > 0.999 else 2e-11
     np.testing.assert_allclose(found, stats.t.ppf(0.5 + probability / 2, dofs), rtol=tolerance)
 
 
 def test_the_coverage_factor_of_nine_degrees_of_freedom() -> None:
-    assert round(coverage_factor(9), 3) == 2.262  # JCGM 100:2008, table G.2
-    assert round(coverage_factor(1), 2) == 12.71
+    assert round(float(coverage_factor(9, 0.95)), 3) == 2.262  # JCGM 100:2008, table G.2
+    assert round(float(coverage_factor(1, 0.95)), 2) == 12.71
 
 
 def loop(x: ArrayLike, y: ArrayLike, rate: float, until: Callable[[float, float], bool], most: int) -> int:

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from thermofit_pl.distributions import tail_of_f
 from thermofit_pl.sample import Sample
 
 FloatArray = NDArray[np.float64]
@@ -144,47 +144,3 @@ def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float = 0.0
     # two set points: no quadratic can be told from a line
     told = (n >= 4) & (size > 1e-18 * n)
     return np.where(told, tail_of_f(np.where(told, np.nan_to_num(f, nan=0.0), 0.0), np.maximum(n - 3, 1)), math.nan)
-
-
-def tail_of_f(f: FloatArray, dof: NDArray[np.int64] | FloatArray, numerator: int = 1) -> FloatArray:
-    """Returns the probability that an F with ``numerator`` and ``dof`` degrees of freedom exceeds ``f``, shape as both.
-
-    It is the regularised incomplete beta function I(dof/2, m/2) at dof/(dof + m·f), by its continued fraction (DLMF
-    8.17.22): mpmath takes 2 ms for each, and there may be a million.
-    """
-    f, a = np.broadcast_arrays(numerator * np.asarray(f, np.float64), np.asarray(dof, np.float64) / 2)
-    b = np.full_like(a, numerator / 2)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        x = np.where(np.isinf(f), 0.0, 2 * a / (2 * a + f))
-        rest = np.where(np.isinf(f), 1.0, f / (2 * a + f))
-        whole, one, other = (torch.lgamma(torch.tensor(value)).numpy() for value in (a + b, a, b))
-        front = np.exp(whole - one - other + a * np.log1p(-rest) + b * np.log(rest))
-        swap = x > (a + 1) / (a + b + 2)  # where the fraction converges fast for the other tail
-        first, second, at = np.where(swap, b, a), np.where(swap, a, b), np.where(swap, rest, x)
-        part = front / first * _fraction(first, second, at)
-        tail = np.where(swap, 1 - part, part)
-    return np.clip(np.where(f == 0, 1.0, tail), 0.0, 1.0)
-
-
-def _fraction(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:
-    """The continued fraction of the incomplete beta function, by Lentz's method."""
-    tiny = 1e-300
-    c = np.ones_like(x)
-    d = 1 / _away(1 - (a + b) * x / (a + 1), tiny)
-    value = d.copy()
-    for m in range(1, 10_000):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / _away(1 + numerator * d, tiny)
-            c = _away(1 + numerator / c, tiny)
-            step = c * d
-            value = value * step
-        if not np.any(np.abs(step - 1) > 1e-14):
-            break
-    return value
-
-
-def _away(values: FloatArray, tiny: float) -> FloatArray:
-    return np.where(np.abs(values) < tiny, tiny, values)

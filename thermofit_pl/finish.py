@@ -16,12 +16,12 @@ from torch import Tensor
 
 from thermofit_pl import __version__, findings
 from thermofit_pl.calibration import Calibration
-from thermofit_pl.diagnostics import Errors, diagnose, tail_of_f
+from thermofit_pl.diagnostics import Errors, diagnose
+from thermofit_pl.distributions import coverage_factor, tail_of_f
 from thermofit_pl.least_squares import (
     COVERAGE_PROBABILITY,
     Autocorrelation,
     Line,
-    coverage_factor,
     distance,
     rounding,
     steps_needed,
@@ -225,9 +225,8 @@ def conclude(
     low, high = moments.lowest.numpy(), moments.highest.numpy()
     n, pivot = free["n"], free["pivot"]
     known = np.isfinite(held["s"]) & (held["dof"] > 0)
-    factors = {dof: coverage_factor(int(dof)) for dof in np.unique(held["dof"][known])}
-    held["coverage_factor"] = np.array([factors.get(dof, math.nan) for dof in held["dof"]])
-    held["coverage_factor"][~known] = math.nan
+    dofs, at = np.unique(np.where(known, held["dof"], 1.0), return_inverse=True)
+    held["coverage_factor"] = np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
     held |= {"low": low, "high": high, "indication_mean": pivot, "r_squared": free["r_squared"]}
     held |= {"free_w": free["w"], "free_b": free["b"]}
     below = held.pop("below_rounding").astype(bool)

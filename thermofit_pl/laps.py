@@ -13,6 +13,7 @@ from thermofit_pl.least_squares import log_factor
 from thermofit_pl.moments import Moments
 
 POINTS = 190  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
+POINTS_BUDGET = 500_000  # points times instruments of one lap
 PRINTED = range(500, 5001, 500)  # the steps whose losses the notebook prints
 
 
@@ -117,7 +118,9 @@ class Lap:
         self.moments = moments
         self.first = first
         self.count = count
-        self.points = Points(steps=list(shown))
+        # a point of a large fleet costs as much as a lap; of many, evenly chosen ones are kept, and always the last
+        thin = max(1, len(shown) * len(w) // POINTS_BUDGET)
+        self.points = Points(steps=list(shown)[::-1][::thin][::-1])
         self._w, self._b = w, b
         self._start = (w.detach().clone(), b.detach().clone())
         self._losses: list[Tensor] | None = None

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
-from statistics import NormalDist
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,35 +180,3 @@ def steps_needed(moments: Moments, distance: Tensor, tolerance: Tensor, learning
 def log_factor(rate: Tensor) -> Tensor:
     """Returns log |1 − rate| for 0 ≤ rate, keeping the digits of a small rate."""
     return torch.where(rate < 1, torch.log1p(-rate.clamp(max=1)), torch.log((rate - 1).clamp(min=0)))
-
-
-@lru_cache(maxsize=4096)
-def coverage_factor(dof: int, probability: float = COVERAGE_PROBABILITY) -> float:
-    """Returns Student's t with ``dof`` degrees of freedom that covers the probability on both sides.
-
-    It is the coverage factor of JCGM 100:2008, G.3.
-
-    Args:
-        dof: At least 1.
-        probability: Between 0 and 1.
-    """
-    z = NormalDist().inv_cdf(0.5 + probability / 2)
-    if dof >= 200 * max(1.0, (z / 2) ** 4):  # Abramowitz and Stegun 26.7.5: 1e-12 relative from here on
-        terms = (
-            (z**3 + z) / 4,
-            (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-            (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-            (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-        )
-        return z + math.fsum(term / dof**power for power, term in enumerate(terms, start=1))
-    import mpmath  # 0.1 s, and only small samples need it
-
-    def outside(log_t: float) -> Any:  # nearly straight over log t, so that few trials are needed
-        t = mpmath.exp(log_t)
-        return mpmath.log(mpmath.betainc(dof / 2, 0.5, 0, dof / (dof + t * t), regularized=True) / (1 - probability))
-
-    with mpmath.workdps(30):
-        low, high = math.log(z), math.log(2 * z + 1)
-        while outside(high) > 0:
-            low, high = high, high + 1
-        return float(mpmath.exp(mpmath.findroot(outside, (low, high), solver="anderson", tol=1e-30)))
