@@ -153,7 +153,8 @@ class CalibrationModule(LightningModule):
             refuse_batch_options(self.trainer)
         self.tolerances = tolerances(data.moments["train"], data.line, self.tolerance)
         if self.snap is not None:
-            self.line = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
+            exact = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
+            self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
             self.line = torch.stack([data.line.w, data.line.b])
 
