@@ -96,13 +96,16 @@ class Curves(Callback):
         if trainer.sanity_checking or not self._writes(trainer):
             return
         module = own(pl_module)
-        fitting = trainer.state.fn == "fit"
-        step = module.steps if fitting else int(module.steps_done)
-        due = step - self._last_scores >= (module.total_steps or 0) / POINTS
-        if not fitting or due or module.is_shown(step):
-            self._keep_scores(trainer, step, "val/")
-        if not fitting:
+        if trainer.state.fn == "fit":
+            self._keep_scores_if_due(trainer, module)
+        else:
+            self._keep_scores(trainer, int(module.steps_done), "val/")
             self._write(trainer, module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the scores of the training readings, where none are held out and no validation runs."""
+        if not trainer.enable_validation and self._writes(trainer):
+            self._keep_scores_if_due(trainer, own(pl_module))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the scores of the test readings."""
@@ -153,6 +156,11 @@ class Curves(Callback):
     def _keep(self, points: Points) -> None:
         for name in ("steps", "loss", "w", "b"):
             getattr(self._path, name).extend(getattr(points, name))
+
+    def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
+        due = module.steps - self._last_scores >= (module.total_steps or 0) / POINTS
+        if due or module.is_shown(module.steps):
+            self._keep_scores(trainer, module.steps, "val/")
 
     def _keep_scores(self, trainer: Trainer, step: int, prefix: str) -> None:
         found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}

@@ -153,10 +153,11 @@ class Lap:
     def _keep_points(self) -> None:
         if not self.points.steps:
             return
-        done = torch.tensor([step - self.first + 1 for step in self.points.steps], device=self._w.device)
-        w, b = after(self.moments, done, *self._start, self._learning_rate)
-        self.points.loss = self.losses(self.points.steps).tolist()
-        self.points.w, self.points.b = list(w.cpu()), list(b.cpu())
+        n = len(self.points.steps)
+        before = torch.tensor([step - self.first for step in self.points.steps], device=self._w.device)
+        w, b = after(self.moments, torch.cat([before, before + 1]), *self._start, self._learning_rate)
+        self.points.loss = self.moments.mse(w[:n], b[:n]).mean(dim=-1).tolist()
+        self.points.w, self.points.b = list(w[n:].cpu()), list(b[n:].cpu())
 
     def _one_by_one(self, optimizer: Optimizer) -> None:
         with torch.no_grad():

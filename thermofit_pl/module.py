@@ -102,6 +102,7 @@ class CalibrationModule(LightningModule):
         self.lap: Lap | None = None
         self.moments: Moments | None = None
         self._max_steps = -1
+        self._limit_val_batches: float | None = None  # Trainer's, while a fit without held-out readings runs
         self._bound: float | None = None
         self._shown: list[int] = []
         self.tolerances = torch.zeros(1, dtype=torch.float64)
@@ -157,6 +158,13 @@ class CalibrationModule(LightningModule):
             self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
             self.line = torch.stack([data.line.w, data.line.b])
+        if not data.held_out("val"):
+            self._limit_val_batches, self.trainer.limit_val_batches = self.trainer.limit_val_batches, 0
+
+    def teardown(self, stage: str) -> None:
+        """Gives the Trainer back as it was."""
+        if self._limit_val_batches is not None:
+            self.trainer.limit_val_batches, self._limit_val_batches = self._limit_val_batches, None
 
     def on_train_start(self) -> None:
         """Lays out the steps, and refuses a learning rate with which SGD must diverge.
@@ -202,6 +210,8 @@ class CalibrationModule(LightningModule):
             self.lap.go_on(optimizer.optimizer)
         self.steps += count
         self.steps_done.fill_(self.steps)
+        if self.trainer.is_last_batch and self._limit_val_batches is not None:
+            self._score_training()
         if not bool((self.w.isfinite() & self.b.isfinite()).all()):
             raise InputError(
                 f"--model.learning_rate: expected one with which the optimiser converges, but with "
@@ -328,16 +338,7 @@ class CalibrationModule(LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         """Logs what the moments say of the line, and the largest error where the readings themselves were seen."""
-        w, b = self._scored_line
-        moments = self.scored.synced()
-        n = moments.count.sum()
-        mse = (moments.mse(w, b) * moments.count).sum() / n
-        variation = (moments.sse + moments.slope.square() * moments.sxx).sum()
-        scores = {
-            "rmse": mse.sqrt(),
-            "mean_error": (moments.mean_error(w, b) * moments.count).sum() / n,
-            "r2": torch.where(variation > 0, 1 - mse * n / variation, torch.nan),
-        }
+        scores = self._scores(self.scored.synced())
         if self.largest_error.update_called:
             scores["largest_error"] = self.largest_error.compute()
         for name, score in scores.items():
@@ -346,6 +347,26 @@ class CalibrationModule(LightningModule):
             self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)
         self.scored.reset()
         self.largest_error.reset()
+
+    def _score_training(self) -> None:
+        """Scores the line on the training readings, where none are held out: a validation loop takes as long as a lap.
+
+        Every process has the moments of all readings, and so the same scores.
+        """
+        scores = self._scores(self.trainer.datamodule.moments["train"])  # type: ignore[attr-defined]  # set by Trainer
+        self.trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})
+
+    def _scores(self, moments: Moments) -> dict[str, Tensor]:
+        """Returns what the moments of raw readings say of the line."""
+        w, b = (value.to(moments.moments.device) for value in self._scored_line)
+        n = moments.count.sum()
+        mse = (moments.mse(w, b) * moments.count).sum() / n
+        variation = (moments.sse + moments.slope.square() * moments.sxx).sum()
+        return {
+            "rmse": mse.sqrt(),
+            "mean_error": (moments.mean_error(w, b) * moments.count).sum() / n,
+            "r2": torch.where(variation > 0, 1 - mse * n / variation, torch.nan),
+        }
 
 
 def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
