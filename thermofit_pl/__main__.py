@@ -49,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
             _flush()
         except Stopped as stopped:
             return _say(stopped.sentence, stopped.number, "")
+        except SystemExit as ended:  # argparse's, after --help
+            return int(ended.code or 0)
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise

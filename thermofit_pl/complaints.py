@@ -93,7 +93,7 @@ def _wrong_value(key: str, text: str) -> str:
 
 def _wrong_argument(key: str, name: str, detail: str) -> str:
     """Says what is wrong with an argument of a class that was named."""
-    if found := re.match(r"the following arguments are required: ([\w, ]+?)(?: - |$)", detail):
+    if found := re.match(r"the following arguments are required: ([\w, ]+?)(?: - | Given value|$)", detail):
         first = found[1].split(",")[0]
         return f"--{key}.{first}: expected a value, since {name} needs one, but got none"
     if found := re.match(r"Option '(.*?)' is not accepted", detail):
