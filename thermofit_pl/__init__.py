@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from thermofit_pl.errors import InputError as InputError
     from thermofit_pl.fleet import Calibrations as Calibrations
     from thermofit_pl.fleet import load as load
-    from thermofit_pl.least_squares import least_squares as least_squares
     from thermofit_pl.module import CalibrationModule as CalibrationModule
     from thermofit_pl.moments import Moments as Moments
 
@@ -24,7 +23,6 @@ _HOMES = {
     "Moments": "moments",
     "ReadingsDataModule": "datamodule",
     "fit": "arrays",
-    "least_squares": "least_squares",
     "load": "fleet",
 }
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "Moments",
     "ReadingsDataModule",
     "fit",
-    "least_squares",
     "load",
 ]
 
