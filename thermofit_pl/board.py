@@ -14,6 +14,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.utils.tensorboard import SummaryWriter
 
 Value = float | str | None
@@ -106,6 +108,10 @@ class Board:
     def text(self, tag: str, markdown: str, step: int) -> None:
         """Writes a text."""
         self._writer.add_text(tag, markdown, step)
+
+    def histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
+        """Writes how values spread."""
+        self._writer.add_histogram(tag, values, step)
 
     def layout(self) -> None:
         """Writes which curves belong together, for the tab CUSTOM SCALARS."""

@@ -13,20 +13,23 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
-from thermofit_pl import figures
-from thermofit_pl.board import SETTINGS, Board, Value, as_code, as_list
+from thermofit_pl import figures, fleet_figures
+from thermofit_pl.board import Board, as_code, as_list
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.callbacks import own
 from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.descent import Bowl, Descent
 from thermofit_pl.drawing import SIZE
 from thermofit_pl.files import atomic_write
+from thermofit_pl.fleet import Calibrations
 from thermofit_pl.laps import POINTS, Points, after, is_plain_sgd
 from thermofit_pl.least_squares import distance
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.options import is_rehearsal
+from thermofit_pl.row import in_words, result_of, settings_of
 from thermofit_pl.summary import summary
 
+Result = Calibration | Calibrations
 SECONDS = 1.0  # between writes: one at each end of a lap would take as long as the lap
 
 
@@ -47,15 +50,15 @@ class Curves(Callback):
     def __init__(
         self,
         folder: Path | None = None,
-        calibration: Callable[[], Calibration | None] = lambda: None,
+        calibration: Callable[[], Result | None] = lambda: None,
         draw: bool = True,
     ) -> None:
         self.folder = folder
         self.drawn: list[Path] = []
         self._calibration = calibration
         self._draw = draw
-        self._path = Points()  # of the whole run
-        self._written = 0  # points of it that the loggers have
+        self._path = Points()  # of the whole run; of a fleet, without its lines
+        self._curves: dict[int, dict[str, float]] = {}  # points that the loggers don't have yet
         self._scores: dict[int, dict[str, float]] = {}
         self._last_scores = -1
         self._last_write = time.monotonic()
@@ -85,11 +88,11 @@ class Curves(Callback):
             return
         module = own(pl_module)
         if module.lap is not None:
-            self._keep(module.lap.points)
+            self._keep(trainer, module, module.lap.points)
         elif module.is_shown(module.steps):
-            self._keep(point(module, float(outputs["loss"])))
+            self._keep(trainer, module, point(module, float(outputs["loss"])))
         if time.monotonic() - self._last_write > SECONDS:
-            self._write(trainer, module)
+            self._write(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the scores of the validation readings; where no fit runs, writes them."""
@@ -100,7 +103,7 @@ class Curves(Callback):
             self._keep_scores_if_due(trainer, module)
         else:
             self._keep_scores(trainer, int(module.steps_done), "val/")
-            self._write(trainer, module)
+            self._write(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the scores of the training readings, where none are held out and no validation runs."""
@@ -112,7 +115,7 @@ class Curves(Callback):
         if self._writes(trainer):
             module = own(pl_module)
             self._keep_scores(trainer, int(module.steps_done), "test/")
-            self._write(trainer, module)
+            self._write(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the end of the curves, the result, the summary and the figures."""
@@ -120,10 +123,10 @@ class Curves(Callback):
             return
         module = own(pl_module)
         if module.steps and module.steps > max(self._path.steps, default=0):
-            self._keep(point(module, module.last_loss()))
+            self._keep(trainer, module, point(module, module.last_loss()))
         if module.steps > self._last_scores:
             self._keep_scores(trainer, module.steps, "val/")
-        self._write(trainer, module)
+        self._write(trainer)
         calibration = self._calibration()
         if calibration is not None:
             self._write_result(trainer, module, calibration)
@@ -137,7 +140,7 @@ class Curves(Callback):
         """Writes what there is, and into the run's row that it failed."""
         if self._start is None or not self._writes(trainer):
             return
-        self._write(trainer, own(pl_module))
+        self._write(trainer)
         for board in self._tensorboards(trainer):
             board.end(success=False)
             board.flush()
@@ -153,8 +156,21 @@ class Curves(Callback):
             self._boards[id(logger)] = Board(logger.experiment)
         return self._boards[id(logger)]
 
-    def _keep(self, points: Points) -> None:
-        for name in ("steps", "loss", "w", "b"):
+    def _keep(self, trainer: Trainer, module: CalibrationModule, points: Points) -> None:
+        if not points.steps:
+            return
+        w, b = module.to_raw(torch.stack(points.w), torch.stack(points.b))
+        columns = {"train/loss": points.loss}
+        if w.shape[1] == 1:
+            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReadingsDataModule):
+            moments = data.moments["train"]
+            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
+            columns["line/distance"] = away.amax(dim=1).tolist()
+        for i, step in enumerate(points.steps):
+            self._curves[step] = {name: column[i] for name, column in columns.items()}
+        for name in ("steps", "loss", "w", "b") if w.shape[1] == 1 else ("steps", "loss"):
             getattr(self._path, name).extend(getattr(points, name))
 
     def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
@@ -168,45 +184,42 @@ class Curves(Callback):
             self._scores[step] = found
             self._last_scores = step
 
-    def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
+    def _write(self, trainer: Trainer) -> None:
         """Writes the points and scores that the loggers don't have yet."""
-        rows = self._rows(trainer, module) if trainer.loggers else {}
         for step, scores in self._scores.items():
-            rows.setdefault(step, {}).update(scores)
-        self._scores = {}
-        self._written = len(self._path.steps)
-        for logger in trainer.loggers:
-            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
+            self._curves.setdefault(step, {}).update(scores)
+        self._log(trainer, self._curves)
+        self._curves, self._scores = {}, {}
         self._last_write = time.monotonic()
 
-    def _rows(self, trainer: Trainer, module: CalibrationModule) -> dict[int, dict[str, float]]:
-        new = slice(self._written, None)
-        steps = self._path.steps[new]
-        columns: dict[str, list[float]] = {"train/loss": self._path.loss[new]}
-        if steps and len(module.w) == 1:
-            w, b = module.to_raw(torch.stack(self._path.w[new]), torch.stack(self._path.b[new]))
-            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
-            data = getattr(trainer, "datamodule", None)
-            if isinstance(data, ReadingsDataModule):
-                columns["line/distance"] = distance(data.moments["train"], w, b)[:, 0].tolist()
-        return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(steps)}
-
-    def _write_result(self, trainer: Trainer, module: CalibrationModule, calibration: Calibration) -> None:
-        result = result_of(calibration)
+    def _log(self, trainer: Trainer, rows: dict[int, dict[str, float]]) -> None:
         for logger in trainer.loggers:
-            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, {module.steps: result})
+            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
+
+    def _write_result(self, trainer: Trainer, module: CalibrationModule, calibration: Result) -> None:
+        loss = trainer.datamodule.moments["train"].mse(*(value.cpu() for value in module.raw)).mean().item()  # type: ignore[attr-defined]
+        self._log(trainer, {module.steps: result_of(calibration, loss)})
         for board in self._tensorboards(trainer):
             board.text("fit/summary", as_list(summary(calibration)), module.steps)
+            if isinstance(calibration, Calibrations):
+                for name in ("w", "b", "s"):
+                    values = calibration.frame[name].drop_nulls().to_numpy()
+                    if len(values):
+                        board.histogram(f"fleet/{name}", values, module.steps)
 
-    def _write_figures(self, trainer: Trainer, module: CalibrationModule, calibration: Calibration) -> None:
+    def _write_figures(self, trainer: Trainer, module: CalibrationModule, calibration: Result) -> None:
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, ReadingsDataModule) or self.folder is None:
             return
-        indication, reference = (data.sample.column(name) for name in ("indication", "reference"))
-        shown = figures.choose(indication, reference, calibration, data.seed)
+        if isinstance(calibration, Calibrations):
+            pictures = fleet_figures.pictures(calibration, data.sample)
+        else:
+            indication, reference = (data.sample.column(name) for name in ("indication", "reference"))
+            shown = figures.choose(indication, reference, calibration, data.seed)
+            pictures = figures.pictures(calibration, shown, self._descent(trainer, module, data))
         folder = self.folder / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in figures.pictures(calibration, shown, self._descent(trainer, module, data)):
+        for name, draw in pictures:
             png = draw()
             with atomic_write(folder / f"{name}.png") as path:
                 path.write_bytes(png)
@@ -255,38 +268,3 @@ def log_rows(target: Board | Logger, rows: dict[int, dict[str, float]]) -> None:
             target.log_metrics(rows[step], step)
     if isinstance(target, Board):
         target.flush()
-
-
-def in_words(rule: float | str) -> str:
-    """Says what indications are put through, as a number or a word."""
-    return rule if isinstance(rule, str) else f"× {rule:g}"
-
-
-def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]:
-    """Returns a run's settings, by the names of ``SETTINGS``; the data by name and SHA-256, without their folder."""
-    optimizer = trainer.optimizers[0]
-    settings: dict[str, Value] = {
-        "learning_rate": float(optimizer.param_groups[0]["lr"]),
-        "steps": None if module.total_steps is None else float(module.total_steps),
-        "optimizer": type(optimizer).__name__,
-    }
-    data = getattr(trainer, "datamodule", None)
-    if isinstance(data, ReadingsDataModule):
-        source = data.provenance()
-        settings |= {
-            "normalization": in_words(data.normalization_rule),
-            "batch_size": "all" if data.batch_size is None else str(data.batch_size),
-            "data": source.data_name,
-            "data_sha256": source.data_sha256,
-        }
-    assert settings.keys() <= SETTINGS.keys()
-    return settings
-
-
-def result_of(calibration: Calibration) -> dict[str, float]:
-    """Returns a run's results, by the names of ``RESULTS``, as far as they are known."""
-    c, sgd = calibration, calibration.sgd
-    values = {"rmse": c.rmse, "w": c.w, "b": c.b, "u_w": c.u_w, "u_b": c.u_b}
-    if sgd is not None:
-        values |= {"loss": sgd.loss, "steps_needed": 0.0 if sgd.converged else sgd.steps_needed}
-    return {f"result/{name}": float(value) for name, value in values.items() if value is not None}

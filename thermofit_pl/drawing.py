@@ -87,10 +87,24 @@ def drawing() -> Iterator[None]:
 
 
 def png(draw: Callable[[Axes], None]) -> bytes:
-    """Draws a figure and returns it as a PNG."""
+    """Draws a figure of one part and returns it as a PNG."""
+    return _png(lambda figure: draw(figure.subplots()))
+
+
+def panels(draw: Callable[[Figure], None]) -> bytes:
+    """Draws a figure of several parts, laid out by matplotlib, and returns it as a PNG."""
+
+    def laid_out(figure: Figure) -> None:
+        figure.set_layout_engine("constrained")
+        draw(figure)
+
+    return _png(laid_out)
+
+
+def _png(draw: Callable[[Figure], None]) -> bytes:
     with drawing():
         figure = new_figure()
-        draw(figure.subplots())
+        draw(figure)
         file = BytesIO()
         figure.savefig(file, format="png")
     return file.getvalue()
