@@ -4,7 +4,8 @@ from thermofit_pl.complaints import sentence
 
 OPTIONS = ["--model.w", "--trainer.max_epochs", "--config"]
 UNION = (
-    'Parser key "{key}": Does not validate against any of the Union subtypes\nSubtypes: [{types}]\nErrors:\n  {errors}\n'
+    'Parser key "{key}": Does not validate against any of the Union subtypes\nSubtypes: [{types}]\n'
+    "Errors:\n  {errors}\n"
     "Given value type: <class 'str'>\nGiven value: {value}"
 )
 
@@ -12,19 +13,24 @@ UNION = (
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        ("argument --trainer.max_epochs: expected one argument", "--trainer.max_epochs: expected a value, but got none"),
-        ("Unrecognized arguments: --trainer.max_epoch=3", "no option --trainer.max_epoch; did you mean --trainer.max_epochs?"),
+        ("argument --trainer.max_epochs: expected one argument", "max_epochs: expected a value, but got none"),
+        ("Unrecognized arguments: --trainer.max_epoch=3", "--trainer.max_epoch; did you mean --trainer.max_epochs?"),
         ("Unrecognized arguments: --nonsense 3", "there is no option --nonsense; --help lists them all"),
         ("Unrecognized arguments: stray", "expected an option, but got 'stray'"),
         ("Subcommand 'fit' does not accept option 'fit.model.w'", "top level, but got a level 'fit:'; take it out"),
-        ("Subcommand 'fit' does not accept option 'modl.w'", "--config: there is no option modl.w; did you mean model.w?"),
-        ("Problems parsing config: bad\n  indent", "--config: expected YAML such as 'model: {w: 1}', but got bad indent"),
+        (
+            "Subcommand 'fit' does not accept option 'modl.w'",
+            "--config: there is no option modl.w; did you mean model.w",
+        ),
+        ("Problems parsing config: bad\n  indent", "--config: expected YAML such as 'model: {w: 1}', but got bad"),
         ("Unexpected config: - 1", "but got - 1"),
         ("Parser key \"config\": File does not exist: 'a.yaml'", "--config: there is no file a.yaml"),
         ("Parser key \"model\": Unable to load config 'a.yaml'", "--model: expected a configuration file"),
         ("Parser key \"model.w\": Expected a <class 'float'>. Got value: x", "--model.w: expected a number, but got x"),
         (
-            UNION.format(key="a.b", types="", errors="- Expected a <class 'int'>\n- Expected a <class 'NoneType'>", value="2.5"),
+            UNION.format(
+                key="a.b", types="", errors="- Expected a <class 'int'>\n- Expected a <class 'NoneType'>", value="2.5"
+            ),
             "--a.b: expected a whole number or null, but got 2.5",
         ),
         (
@@ -33,7 +39,10 @@ UNION = (
         ),
         (
             UNION.format(
-                key="optimizer", types="<class 'torch.optim.optimizer.Optimizer'>", errors="- Expected a dot import path", value="Adm"
+                key="optimizer",
+                types="<class 'torch.optim.optimizer.Optimizer'>",
+                errors="- Expected a dot import path",
+                value="Adm",
             ),
             "--optimizer: expected the name of a class of Optimizer, but got Adm; did you mean Adam?",
         ),
@@ -48,13 +57,16 @@ UNION = (
         ),
         (
             UNION.format(
-                key="optimizer", types="", errors="- Problem with given class_path 'a.SGD': Option 'foo' is not accepted", value="x"
+                key="optimizer",
+                types="",
+                errors="- Problem with given class_path 'a.SGD': Option 'foo' is not accepted",
+                value="x",
             ),
             "--optimizer: SGD has no option foo",
         ),
         ("something else\x1b[31m", "something else\\x1b[31m"),
     ],
-)  # fmt: skip
+)
 def test_one_sentence_that_names_the_option(message: str, said: str) -> None:
     complaint = sentence(message, OPTIONS, ("fit", "test"))
     assert said in complaint
