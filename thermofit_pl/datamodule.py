@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +17,9 @@ from torch import Tensor
 from thermofit_pl.batches import Batches, FullBatch, Stream
 from thermofit_pl.errors import InputError
 from thermofit_pl.findings import Source
-from thermofit_pl.intake import Intake, gathered, refuse_together
+from thermofit_pl.intake import Intake
 from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
+from thermofit_pl.meeting import gathered, is_shared, refuse_together
 from thermofit_pl.moments import Moments
 from thermofit_pl.splits import Part, Split
 
@@ -143,6 +145,7 @@ class ReadingsDataModule(LightningDataModule):
         self._intake: Intake | None = None
         self._failed: InputError | None = None
         self._share = (0, 1)
+        self._digest: str | None = None
         self._source: Source | None = None
 
     def _refuse_nonsense(self) -> None:
@@ -176,11 +179,15 @@ class ReadingsDataModule(LightningDataModule):
             part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
             self.table = self.open(part, reference=stage != "predict")
             return
-        if self._intake is None:
-            trainer = self.trainer
-            self.read((0, 1) if trainer is None else (trainer.global_rank, trainer.world_size))
+        if self._intake is None and self._failed is None:
+            self.read(self._rank())
         if not hasattr(self, "moments"):
+            refuse_together(self._failed)  # the first time that they meet: reading takes each its own time
             self._finish()
+
+    def _rank(self) -> tuple[int, int]:
+        """This process's rank, and the number of processes."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def read(self, share: tuple[int, int] = (0, 1)) -> None:
         """Reads the table, or of a large one this process's share, before the processes can talk to each other.
@@ -189,25 +196,28 @@ class ReadingsDataModule(LightningDataModule):
             share: This process's rank, and the number of processes.
 
         Raises:
-            InputError: If the readings can't be used, and this is the only process.
+            InputError: If the readings can't be used, and this process can't tell others so.
         """
-        self.table = self.open()
-        whole = self.table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
-        self._share = (0, 1) if whole else share
-        fleet = self.instrument is not None or self.table.instruments() is not None
-        self._intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # torch's threads and polars' fight for the cores: 14 times slower with two (measured)
         try:
-            self._take_in(self._intake, self.table)
+            self._take_in(share)
         except InputError as error:
+            if not is_shared():
+                raise
             self._failed = error
         finally:
             torch.set_num_threads(threads)
-        if self._share[1] == 1:
+        if self._share[1] == 1 and not is_shared():
             self._finish()
 
-    def _take_in(self, intake: Intake, table: Table) -> None:
+    def _take_in(self, share: tuple[int, int]) -> None:
+        self.table = table = self.open()
+        whole = table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
+        self._share = (0, 1) if whole else share
+        fleet = self.instrument is not None or table.instruments() is not None
+        intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
+        self._intake = intake
         shown, size = self.progress, table.n_bytes
         progress = None if shown is None else lambda done: shown(done, size)
         for part, block in self.split.cut(table, table.blocks(share=self._share, progress=progress)):
@@ -216,30 +226,26 @@ class ReadingsDataModule(LightningDataModule):
             if self.paths[part] and self._share[0] == 0:
                 for block in self.open(part).blocks():
                     intake.add(part, block)
+        self._digest = table.sha256() if self._share[0] == 0 else None  # here, since it may find the table changed
 
     def _finish(self) -> None:
         """Merges what the processes read, and takes the line and the normalisation from it."""
         assert self._intake is not None
         assert self.table is not None
         intake, table = self._intake, self.table
-        shared = self._share[1] > 1
-        if shared:
-            refuse_together(self._failed)
-        elif self._failed is not None:
-            raise self._failed
         intake.arrange(table.instruments())
         dropped = table.dropped
-        if shared:
+        if self._share[1] > 1:
             intake.exchange()
             dropped = sum(gathered(dropped))
+            self._digest = gathered(self._digest)[0]
         train = intake.moments["train"]
         self.instruments = intake.instruments
         if self.instruments is None:
             refuse_no_line(train, Path(self.path).name, self.indication)
         names = [file.name for file in table.files]
         name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
-        digest = table.sha256() if self._share[0] == 0 else None
-        self._source = Source(self.indication, self.reference, name, digest, dropped)
+        self._source = Source(self.indication, self.reference, name, self._digest, dropped)
         self.moments, self.sample = intake.moments, intake.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
         self.log = intake.autocorrelation()
@@ -316,8 +322,8 @@ class ReadingsDataModule(LightningDataModule):
         indication, reference, instrument = self._intake.readings("train")
         if instrument is not None:
             offset, scale = offset[instrument], scale[instrument]
-        share = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        return Batches((indication - offset) * scale, reference, instrument, self.batch_size, self.seed, share)
+        scaled = (indication - offset) * scale
+        return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
 
     def val_dataloader(self) -> FullBatch | Stream:
         """Returns the moments of the raw validation readings while a fit runs, else the readings."""
@@ -329,20 +335,31 @@ class ReadingsDataModule(LightningDataModule):
         return Stream(lambda: self._raw("test"))
 
     def predict_dataloader(self) -> Stream:
-        """Returns the raw indications of every row; NaN where one is missing and rows may be dropped."""
+        """Returns the raw indications of every row; NaN where one is missing and rows may be dropped.
+
+        The first process reads them all, for rows are written in order.
+        """
         assert self.table is not None
-        table = self.table
-        return Stream(lambda: ((torch.from_numpy(indications),) for indications in table.indications()))
+        table, first = self.table, self._rank()[0] == 0
+        return Stream(lambda: ((torch.from_numpy(x),) for x in (table.indications() if first else ())))
 
     def _raw(self, part: Part) -> Iterator[tuple[Tensor, ...]]:
+        """Reads this process's share of a part, so that each reading counts once."""
         assert self.table is not None
-        blocks: Iterator[tuple[Part, Block]] = ((part, block) for block in self.table.blocks())
-        if self.held_out(part) and not self.paths.get(part):
-            blocks = self.split.cut(self.table, self.table.blocks())
-        for of, block in blocks:
-            if of == part:
-                assert block.reference is not None
-                yield torch.from_numpy(block.indication), torch.from_numpy(block.reference)
+        rank, world = self._rank()
+        if self.held_out(part) and not self.paths.get(part):  # a split goes by the place in the whole table
+            parts = self.split.cut(self.table, self.table.blocks())
+            chosen = (block for of, block in parts if of == part)
+            blocks: Iterator[Block] = islice(chosen, rank, None, world)
+        else:
+            blocks = self.table.blocks(share=(rank, world))
+        found = False
+        for block in blocks:
+            assert block.reference is not None
+            found = True
+            yield torch.from_numpy(block.indication), torch.from_numpy(block.reference)
+        if world > 1 and not found:  # a score that was never updated would warn
+            yield torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.float64)
 
 
 def _named(option: str, column: str | None) -> str:

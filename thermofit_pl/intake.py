@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from thermofit_pl.errors import InputError
 from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation
+from thermofit_pl.meeting import gathered
 from thermofit_pl.moments import Moments
 from thermofit_pl.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.splits import PARTS, Part
@@ -148,23 +147,3 @@ def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
 def natural(name: str) -> tuple[int, int, str]:
     """Sorts whole numbers by value, before all other names."""
     return (0, int(name), name) if name.lstrip("-").isdecimal() and len(name) < 20 else (1, 0, name)
-
-
-def gathered(value: Any) -> list[Any]:
-    """Returns the value of every process, in the order of their ranks."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return [value]
-    values: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values
-
-
-def refuse_together(error: InputError | None) -> None:
-    """Raises the error of the first process that has one, on all of them.
-
-    Raises:
-        InputError: That error.
-    """
-    for sentence in gathered(None if error is None else str(error)):
-        if sentence is not None:
-            raise InputError(sentence)
