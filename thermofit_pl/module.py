@@ -97,6 +97,7 @@ class CalibrationModule(LightningModule):
         self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
         self.scored = Moments()
         self.largest_error = LargestError()
+        self._scored_whole = False  # whether every process has scored all readings, by their moments
         self.steps = 0
         self.total_steps: int | None = None
         self.lap: Lap | None = None
@@ -119,7 +120,9 @@ class CalibrationModule(LightningModule):
         else:
             indication, reference = batch
             loss = Readings((indication - self.offset) * self.scale, reference).mse(self.w, self.b)
-        self.log("train/loss", loss.detach() / len(self.w), prog_bar=True, logger=False, batch_size=1)
+        shared = isinstance(batch, Readings) and batch.weight is not None  # the mean of the processes' is the batch's
+        shown = loss.detach() / len(self.w)
+        self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
         return loss
 
     def validation_step(self, batch: Moments | tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -330,6 +333,7 @@ class CalibrationModule(LightningModule):
     def _score(self, batch: Moments | tuple[Tensor, Tensor]) -> None:
         if isinstance(batch, Moments):
             self.scored.merge_state(batch)
+            self._scored_whole = True
             return
         indication, reference = batch
         w, b = self._scored_line
@@ -338,8 +342,8 @@ class CalibrationModule(LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         """Logs what the moments say of the line, and the largest error where the readings themselves were seen."""
-        scores = self._scores(self.scored.synced())
-        if self.largest_error.update_called:
+        scores = self._scores(self.scored if self._scored_whole else self.scored.synced())
+        if not self._scored_whole and self.largest_error.update_called:
             scores["largest_error"] = self.largest_error.compute()
         for name, score in scores.items():
             # every process has the same value, and the largest of them is it; Lightning's mean would round it to
@@ -347,6 +351,7 @@ class CalibrationModule(LightningModule):
             self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)
         self.scored.reset()
         self.largest_error.reset()
+        self._scored_whole = False
 
     def _score_training(self) -> None:
         """Scores the line on the training readings, where none are held out: a validation loop takes as long as a lap.
