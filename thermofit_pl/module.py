@@ -53,7 +53,8 @@ class CalibrationModule(LightningModule):
     Example:
         >>> from lightning.pytorch import Trainer
         >>> module, data = CalibrationModule(), ReadingsDataModule()
-        >>> trainer = Trainer(max_epochs=10, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        >>> trainer = Trainer(max_epochs=10, enable_model_summary=False, **quiet)
         >>> trainer.fit(module, data)
         >>> round(module.w.item(), 4), round(module.b.item(), 4)
         (5.3671, -17.3012)
