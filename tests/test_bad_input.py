@@ -145,7 +145,7 @@ def test_options(words: str, parts: tuple[str, ...], capsys: pytest.CaptureFixtu
         (b"model: {w: abc}", ("--model.w: expected a number, but got abc",)),
         (b"model: {x: 1}", ("--config: there is no option model.x",)),
         (b"modl: {w: 1}", ("--config: there is no option modl.w; did you mean model.w?",)),
-        (b"fit: {model: {w: 1}}", ("--config: expected the options of fit at the file's top level", "'fit:'; take it out")),
+        (b"fit: {model: {w: 1}}", ("expected the options of fit at the file's top level", "'fit:'; take it out")),
         (b"a: [1\n b: {", ("--config: expected YAML",)),
         (b"- 1\n- 2\n", ("--config: expected YAML",)),
         (b"\xff\xfe\x00\x01", ("--config: expected YAML",)),
