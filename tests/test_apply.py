@@ -12,7 +12,8 @@ import pytest
 from made import NOTEBOOK, calibration
 from polars.testing import assert_frame_equal
 
-from thermofit_pl.apply import RESULTS, apply
+from thermofit_pl.apply import apply
+from thermofit_pl.corrections import RESULTS
 from thermofit_pl.errors import InputError
 
 CALIBRATION = calibration(*NOTEBOOK)

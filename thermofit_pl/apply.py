@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from thermofit_pl.calibration import Calibration
+    from thermofit_pl.corrections import Correction
+    from thermofit_pl.counting import Counted
+    from thermofit_pl.fleet import Calibrations
     from thermofit_pl.formats import TableFile
 
-RESULTS = ("estimate", "u_line", "u_single", "extrapolated")
 SUFFIXES = {
     ".csv": "csv",
     ".txt": "csv",
@@ -39,65 +41,84 @@ _WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  
 
 
 def apply(
-    calibration: Calibration,
+    calibration: Calibration | Calibrations,
     table: str,
     *,
     output: str | None = None,
     indication: str | None = None,
+    instrument: str | None = None,
     decimal_comma: bool = False,
 ) -> None:
     """Adds ``estimate``, ``u_line``, ``u_single`` and ``extrapolated`` to a table of any size, in bounded memory.
 
-    What there is to say (rows without an indication or outside the calibrated range, the file written) goes to standard
-    error.
+    Where each instrument of a fleet has a column of its own, the names of its results begin with that of its column.
+    What there is to say (rows without an indication or outside the calibrated range, rows of an instrument that is
+    unknown, the file written) goes to standard error.
 
     Args:
-        calibration: The calibration.
+        calibration: The calibration, or those of a fleet.
         table: The table's file (CSV, gzipped or not, Parquet, Arrow), or ``-`` for standard input.
         output: Where to, the format by its suffix; ``-`` is standard output, as CSV. None: next to nothing, in the
             current folder, as ``NAME.corrected.SUFFIX``; and standard output for standard input.
         indication: The column of the indications; None: the one that the calibration was made from.
+        instrument: The column that names each row's instrument, for a fleet; None: likewise.
         decimal_comma: Whether text has 35,7 for 35.7; the result then has it too, with ``;`` between cells.
 
     Raises:
         InputError: The table can't be used, holds a cell that is no number, or the result can't be written.
     """
-    column = indication or calibration.indication_column
-    if column is None:
-        raise InputError(
-            "Expected --indication NAME, the column to correct, but got none, and the calibration was made from "
-            "arrays; add it."
-        )
+    from thermofit_pl.counting import Counted
+
     with ExitStack() as stack:
         path = stack.enter_context(_spooled_input()) if table == "-" else table
         stack.enter_context(_own_words(path, table))
-        tables = _open(path, column, decimal_comma)
+        todo, tables = _open(calibration, path, decimal_comma, indication=indication, instrument=instrument)
         place = output or ("-" if table == "-" else _default_output(Path(table), len(tables)))
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
             raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
         target = stack.enter_context(standard_output() if place == "-" else atomic_write(place))
-        reading = _Reading(column, decimal_comma, calibration.indication_range)
-        _write(calibration, tables, reading, target, kind)
-        if reading.wrong:
-            _complain(path, column, decimal_comma)
-    _report(calibration, reading.totals(), place)
+        readings = [Counted(each.column, decimal_comma, each.indication_range) for each in todo]
+        _write(todo, tables, readings, target, kind)
+        for reading in readings:
+            if reading.wrong:
+                _complain(path, reading.column, decimal_comma)
+        unknown = [_unknown(calibration, tables, each.instrument) for each in todo if each.instrument is not None]
+    _report(todo, readings, sum(unknown), place)
 
 
-def _open(path: str, column: str, decimal_comma: bool) -> list[TableFile]:
-    """Opens the table's files; no cell is read yet."""
-    from thermofit_pl.formats import find_files, open_table
+def _open(
+    calibration: Calibration | Calibrations, path: str, decimal_comma: bool, **columns: str | None
+) -> tuple[list[Correction], list[TableFile]]:
+    """Opens the table's files, and finds the columns to correct; no cell is read yet."""
+    from thermofit_pl.corrections import corrections
+    from thermofit_pl.formats import check_column, find_files, open_table
 
-    tables = []
-    for file in find_files(path):
-        table = open_table(file, {"indication": column}, decimal_comma=decimal_comma)
-        if taken := [name for name in RESULTS if name in table.columns]:
-            raise InputError(
-                f"Expected a table without a column {taken[0]!r}, but {printable(file)} has one, which the result "
-                "would overwrite; rename it."
-            )
-        tables.append(table)
-    return tables
+    roles = {"indication": columns["indication"] or getattr(calibration, "indication_column", None)}
+    named = {role: name for role, name in roles.items() if name is not None}
+    tables = [open_table(file, named, decimal_comma=decimal_comma) for file in find_files(path)]
+    todo = corrections(calibration, tables[0].columns, **columns)
+    for table in tables:
+        for each in todo:
+            check_column(table, "indication", each.column)
+            if taken := [name for name in each.results if name in table.columns]:
+                raise InputError(
+                    f"Expected a table without a column {taken[0]!r}, but {printable(table.path)} has one, which the "
+                    "result would overwrite; rename it."
+                )
+    return todo, tables
+
+
+def _unknown(calibration: Any, tables: Sequence[TableFile], instrument: str) -> int:
+    """Counts the rows whose instrument is unknown or has no line."""
+    import polars as pl
+
+    from thermofit_pl.parts import frames
+
+    lined = calibration.frame.drop_nulls("w")["instrument"].implode()
+    name = pl.col(instrument).cast(pl.String).str.strip_chars()
+    counts = [frames(table).select((~name.is_in(lined)).fill_null(True).sum()).collect().item() for table in tables]
+    return sum(counts)
 
 
 def _complain(path: str, column: str, decimal_comma: bool) -> None:
@@ -109,7 +130,11 @@ def _complain(path: str, column: str, decimal_comma: bool) -> None:
 
 
 def _write(
-    calibration: Calibration, tables: Sequence[TableFile], reading: _Reading, target: Any, kind: tuple[str, bool]
+    todo: Sequence[Correction],
+    tables: Sequence[TableFile],
+    readings: Sequence[Counted],
+    target: Any,
+    kind: tuple[str, bool],
 ) -> None:
     """Reads, corrects and writes, in bounded memory."""
     import polars as pl
@@ -117,14 +142,17 @@ def _write(
 
     from thermofit_pl.formats import readable
 
-    view = _free_name([name for table in tables for name in table.columns])
-    copies = [reading.frame(table, view) for table in tables]
-    frame = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
-    corrected = frame.with_columns(**calibration.polars_expressions(view)).drop(view)
+    free = _free_name([name for table in tables for name in table.columns])
+    views = [f"{free} {number}" for number in range(len(todo))]
+    copies = [_viewed(table, readings, views) for table in tables]
+    corrected = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
+    for each, view in zip(todo, views, strict=True):
+        corrected = each.add(corrected, view)
+    corrected = corrected.drop(views)
     failure = 0
     with readable(tables[0].path):
         try:
-            _sink(corrected, target, kind, reading.decimal_comma)
+            _sink(corrected, target, kind, readings[0].decimal_comma)
         except (OSError, PolarsError) as error:
             found = re.search(r"os error (\d+)", str(error))
             failure = int(found[1]) if found else getattr(error, "errno", None) or 0
@@ -134,76 +162,14 @@ def _write(
         raise OSError(failure, os.strerror(failure))
 
 
-class _Reading:
-    """Turns cells into numbers, and counts them.
+def _viewed(table: TableFile, readings: Sequence[Counted], views: Sequence[str]) -> pl.LazyFrame:
+    """Gives a table with each column of indications beside as Float64."""
+    from thermofit_pl.parts import frames
 
-    Args:
-        column: The column of the indications.
-        decimal_comma: Whether text has 35,7 for 35.7.
-        indication_range: The calibrated range.
-    """
-
-    def __init__(self, column: str, decimal_comma: bool, indication_range: tuple[float, float]) -> None:
-        self.column = column
-        self.decimal_comma = decimal_comma
-        self._range = indication_range
-        self._batches: list[tuple[int, int, int, bool]] = []  # list.append is safe between Polars' threads
-
-    def frame(self, table: TableFile, view: str) -> pl.LazyFrame:
-        """Gives a table with the indication beside as Float64, under the name ``view``, null where there is none."""
-        import polars as pl
-
-        from thermofit_pl.formats import readable
-        from thermofit_pl.parts import frames
-
-        frame, number = frames(table), pl.col(self.column)
-        with readable(table.path):
-            if not frame.collect_schema()[self.column].is_numeric():
-                # counted on the way: to count text in a second query would be to parse it again
-                number = number.map_batches(self._numbers, return_dtype=pl.Float64, is_elementwise=True)
-                return frame.with_columns(number.alias(view))
-            number = number.cast(pl.Float64)
-            number = pl.when(number.is_finite()).then(number)
-            # one column by itself is read at once, while Polars takes a thread for each batch that Python sees
-            counts = frame.select(pl.len(), number.count().alias("known"), number.is_between(*self._range).sum())
-            rows, known, inside = counts.collect(engine="streaming").row(0)
-        self._batches.append((rows, rows - known, known - inside, False))
-        return frame.with_columns(number.alias(view))
-
-    def _numbers(self, cells: pl.Series) -> pl.Series:
-        found, wrong = self._cast(cells)
-        if not found.is_finite().all():
-            found = found.set(~found.is_finite(), None)
-        missing = found.null_count()
-        outside = len(found) - missing - int(found.is_between(*self._range).sum())
-        self._batches.append((len(found), missing, outside, wrong))
-        return found
-
-    def _cast(self, cells: pl.Series) -> tuple[pl.Series, bool]:
-        """The cells as Float64, and whether one of them is neither a number nor missing."""
-        import polars as pl
-
-        from thermofit_pl.cells import numbers
-
-        if not self.decimal_comma:
-            found = cells.cast(pl.Float64, strict=False)
-            if found.null_count() == cells.null_count():
-                return found, False
-        # spaces, commas and words for a missing value: with more care, at twice the time
-        values, wrong = numbers(cells, decimal_comma=self.decimal_comma, time=False)
-        if wrong is not None:
-            return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True), True
-        return pl.Series(values), False
-
-    @property
-    def wrong(self) -> bool:
-        """Whether a cell was neither a number nor missing."""
-        return any(batch[3] for batch in self._batches)
-
-    def totals(self) -> tuple[int, int, int]:
-        """Gives the numbers of all rows, of those without an indication, and of those outside the range."""
-        rows, missing, outside = (sum(batch[k] for batch in self._batches) for k in range(3))
-        return rows, missing, outside
+    frame = frames(table)
+    for reading, view in zip(readings, views, strict=True):
+        frame = reading.beside(frame, table, view)
+    return frame
 
 
 def _sink(frame: pl.LazyFrame, target: Any, kind: tuple[str, bool], decimal_comma: bool) -> None:
@@ -252,16 +218,23 @@ def _free_name(columns: Sequence[str]) -> str:
     return name
 
 
-def _report(calibration: Calibration, counts: tuple[int, int, int], place: str) -> None:
-    rows, missing, outside = counts
-    lines = []
-    if missing:
-        lines.append(f"{count(missing)} of {count(rows)} rows have no indication; their results are empty.")
-    if outside:
-        low, high = (signed(f"{end:.6g}") for end in calibration.indication_range)
+def _report(todo: Sequence[Correction], readings: Sequence[Counted], unknown: int, place: str) -> None:
+    lines, rows = [], 0
+    for each, reading in zip(todo, readings, strict=True):
+        rows, missing, outside = reading.totals()
+        where = f" in column {printable(each.column)}" if len(todo) > 1 else ""
+        if missing:
+            lines.append(f"{count(missing)} of {count(rows)} rows have no indication{where}; their results are empty.")
+        if outside:
+            low, high = (signed(f"{end:.6g}") for end in each.indication_range)
+            lines.append(
+                f"{count(outside)} of {count(rows)} rows lie outside the calibrated range{where}, {low} to {high}: no "
+                "reading supports the line there."
+            )
+    if unknown:
         lines.append(
-            f"{count(outside)} of {count(rows)} rows lie outside the calibrated range, {low} to {high}: no reading "
-            "supports the line there."
+            f"{count(unknown)} of {count(rows)} rows are of an instrument that is unknown or has no line; their "
+            "results are empty."
         )
     if place != "-":
         lines.append(f"Corrected {count(rows)} rows into {printable(place)}.")

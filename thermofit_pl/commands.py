@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from thermofit_pl.apply import apply
-from thermofit_pl.calibration import Calibration
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import standard_output
+from thermofit_pl.fleet import load
 from thermofit_pl.summary import summary
 from thermofit_pl.wording import printable
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
         InputError: The arguments, or a file, can't be used.
     """
     arguments = _parser().parse_args(argv)
-    calibration = Calibration.load(_named(arguments.calibration))
+    calibration = load(_named(arguments.calibration))
     if arguments.command == "show":
         with standard_output() as stream:
             stream.write(f"{summary(calibration)}\n".encode())
@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
         arguments.table,
         output=arguments.output,
         indication=arguments.indication,
+        instrument=arguments.instrument,
         decimal_comma=arguments.decimal_comma,
     )
     return 0
@@ -50,10 +51,10 @@ def _named(calibration: str) -> Path:
     path = Path(calibration)
     if calibration != "last" or path.exists():
         return path
-    runs = sorted(Path("logs").glob("*/*/calibration.json"), key=lambda found: found.stat().st_mtime)
+    runs = [*Path("logs").glob("*/*/calibration.json"), *Path("logs").glob("*/*/calibrations.parquet")]
     if not runs:
-        raise InputError("Expected a run with a calibration.json under logs/ for 'last', but found none; fit first.")
-    return runs[-1]
+        raise InputError("Expected a run with a calibration under logs/ for 'last', but found none; fit first.")
+    return max(runs, key=lambda found: found.stat().st_mtime)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,9 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="say what a calibration is", allow_abbrev=False)
     apply_ = commands.add_parser("apply", help="correct a table of new indications", allow_abbrev=False)
     for command in (show, apply_):
-        command.add_argument("calibration", metavar="CALIBRATION", help="a calibration.json, or a run's folder")
+        command.add_argument(
+            "calibration",
+            metavar="CALIBRATION",
+            help="a calibration.json, calibrations.parquet, a run's folder, or last",
+        )
     apply_.add_argument("table", metavar="TABLE", help="CSV, gzipped or not, Parquet or Arrow; - for standard input")
     apply_.add_argument("--output", metavar="FILE", help="CSV, Parquet or Arrow by its suffix; - for standard output")
     apply_.add_argument("--indication", metavar="NAME", help="the column to correct; default: the one it was fitted on")
+    apply_.add_argument("--instrument", metavar="NAME", help="the column that names each row's instrument, for a fleet")
     apply_.add_argument("--decimal-comma", action="store_true", help="the table has 35,7 for 35.7")
     return parser

@@ -83,6 +83,11 @@ class Calibrations:
     def _places(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.instruments)}
 
+    def has_line(self, instrument: str | int) -> bool:
+        """Whether an instrument is known and could be calibrated."""
+        place = self._places.get(str(instrument))
+        return place is not None and self.frame["w"][place] is not None
+
     def __getitem__(self, instrument: str | int) -> Calibration:
         """Returns the calibration of one instrument.
 
@@ -292,8 +297,7 @@ def load(path: str | os.PathLike[str]) -> Calibration | Calibrations:
         return Calibrations.load(place)
     try:
         with place.open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return Calibrations.load(place)
+            magic = file.read(4)
     except (OSError, ValueError):
-        pass  # Calibration.load says what is wrong
-    return Calibration.load(place)
+        magic = b""  # Calibration.load says what is wrong
+    return Calibrations.load(place) if magic == b"PAR1" else Calibration.load(place)
