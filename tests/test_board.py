@@ -37,14 +37,14 @@ def test_the_row_holds_settings_and_results(notebook: tuple[Path, Calibration]) 
     assert [info.name for info in columns.hparam_infos] == list(SETTINGS)
     assert [info.name.tag for info in columns.metric_infos] == list(RESULTS)
     settings = hparams(folder, "session_start_info").hparams
-    expected = {"normalization": "× 0.1", "batch_size": "all", "optimizer": "SGD", "data": "thermometer.csv"}
+    expected = {"normalization": "× 0.1", "batch_size": "all", "update_rule": "SGD", "data": "thermometer.csv"}
     assert {name: settings[name].string_value for name in expected} == expected
-    assert settings["data_sha256"].string_value == c.data_sha256
+    assert settings["table_sha256"].string_value == c.data_sha256
     assert (settings["learning_rate"].number_value, settings["steps"].number_value) == (1e-2, 5000)
     assert hparams(folder, "session_end_info").status == 1  # success
     curves = scalars(folder)
     assert c.sgd is not None
-    results = [c.sgd.loss, c.rmse, c.w, c.b, c.u_w, c.u_b, 0.0]
+    results = [c.sgd.loss, c.rmse, c.w, c.b, 0.0, c.u_w, c.u_b]
     assert [curves[tag] for tag in RESULTS] == [{5000: pytest.approx(value, rel=1e-6)} for value in results]
 
 
@@ -92,9 +92,9 @@ def test_the_layout_names_tags_that_are_there(notebook: tuple[Path, Calibration]
 
 def test_text_is_the_summary_and_the_config(notebook: tuple[Path, Calibration]) -> None:
     found = events(notebook[0])
-    said = found.Tensors("fit/summary/text_summary")[0].tensor_proto.string_val[0].decode()
+    said = found.Tensors("fit/result")[0].tensor_proto.string_val[0].decode()
     assert "- w = 0\\.537\\(36\\) °C/unit, b = −17\\.3\\(1\\.9\\) °C" in said
-    config = found.Tensors("fit/config/text_summary")[0].tensor_proto.string_val[0].decode()
+    config = found.Tensors("fit/settings")[0].tensor_proto.string_val[0].decode()
     assert config == "````yaml\nmodel:\n  w: 1.0  # ```\n````"
 
 

@@ -94,15 +94,15 @@ def test_tensorboard_shows_what_the_calibration_holds(logs: tuple[Path, Calibrat
             (image,) = ask(address, "plugin/images/images", tag=tag, sample="0", **run)
             with urllib.request.urlopen(f"{address}data/plugin/images/individualImage?{image['query']}") as answer:
                 assert answer.read() == (folder / f"logs/fit/version_0/figures/{tag[4:]}.png").read_bytes()
-        (text,) = ask(address, "plugin/text/text", tag="fit/summary/text_summary", **run)
+        (text,) = ask(address, "plugin/text/text", tag="fit/result", **run)
         assert "w = 0.537(36) °C/unit" in text["text"]
-        assert "model:" in ask(address, "plugin/text/text", tag="fit/config/text_summary", **run)[0]["text"]
+        assert "model:" in ask(address, "plugin/text/text", tag="fit/settings", **run)[0]["text"]
         assert [group["title"] for group in ask(address, "plugin/custom_scalars/layout")["category"]] == [
             "fit",
             "errors",
         ]
         (row,) = ask(address, "plugin/hparams/session_groups", body=everything())["sessionGroups"]
-        assert row["hparams"]["data_sha256"] == c.data_sha256
+        assert row["hparams"]["table_sha256"] == c.data_sha256
         assert row["sessions"][0]["status"] == "STATUS_SUCCESS"
         results = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
         assert results == {tag: ends[tag][2] for tag in RESULTS}

@@ -8,8 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from tensorboard.compat.proto.summary_pb2 import DataClass, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,24 +46,26 @@ LAYOUT = {
     },
     "errors": {"rmse (°C)": ["Multiline", ["val/rmse", "test/rmse"]]},
 }
-# TensorBoard takes a table's columns from whichever run it meets first: all runs must name the same, of the same types.
+# TensorBoard takes a table's columns from whichever run it meets first, so all runs must name the same, of the same
+# types; it sorts these by name and shows the first five.
 SETTINGS: dict[str, type[float] | type[str]] = {
+    "batch_size": str,
+    "data": str,
     "learning_rate": float,
     "normalization": str,
     "steps": float,
-    "batch_size": str,
-    "optimizer": str,
-    "data": str,
-    "data_sha256": str,
+    "table_sha256": str,
+    "update_rule": str,
 }
+# of these it shows the first five as they stand
 RESULTS = {
     "result/loss": "final loss (°C²)",
     "result/rmse": "rmse (°C)",
     "result/w": "w (°C/unit)",
     "result/b": "b (°C)",
+    "result/steps_needed": "steps still needed",
     "result/u_w": "u_w (°C/unit)",
     "result/u_b": "u_b (°C)",
-    "result/steps_needed": "steps still needed",
 }
 
 
@@ -106,8 +111,15 @@ class Board:
         self._add(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
     def text(self, tag: str, markdown: str, step: int) -> None:
-        """Writes a text."""
-        self._writer.add_text(tag, markdown, step)
+        """Writes a text; torch's own way would add a suffix to its name."""
+        plugin = SummaryMetadata.PluginData(plugin_name="text", content=TextPluginData(version=0).SerializeToString())
+        tensor = TensorProto(
+            dtype="DT_STRING",
+            string_val=[markdown.encode("utf-8", "replace")],
+            tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)]),
+        )
+        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)
+        self._add(Summary(value=[value]), step)
 
     def histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
         """Writes how values spread."""

@@ -77,7 +77,7 @@ class Curves(Callback):
             board.start(settings)
             if self.folder is not None and (self.folder / "config.yaml").is_file():
                 config = (self.folder / "config.yaml").read_text(encoding="utf-8")
-                board.text("fit/config", as_code(config), module.steps)
+                board.text("fit/settings", as_code(config), module.steps)
             board.flush()
 
     def on_train_batch_end(
@@ -200,7 +200,7 @@ class Curves(Callback):
         loss = trainer.datamodule.moments["train"].mse(*(value.cpu() for value in module.raw)).mean().item()  # type: ignore[attr-defined]
         self._log(trainer, {module.steps: result_of(calibration, loss)})
         for board in self._tensorboards(trainer):
-            board.text("fit/summary", as_list(summary(calibration)), module.steps)
+            board.text("fit/result", as_list(summary(calibration)), module.steps)
             if isinstance(calibration, Calibrations):
                 for name in ("w", "b", "s"):
                     values = calibration.frame[name].drop_nulls().to_numpy()

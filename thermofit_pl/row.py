@@ -24,7 +24,7 @@ def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]
     settings: dict[str, Value] = {
         "learning_rate": float(optimizer.param_groups[0]["lr"]),
         "steps": None if module.total_steps is None else float(module.total_steps),
-        "optimizer": type(optimizer).__name__,
+        "update_rule": type(optimizer).__name__,
     }
     data = getattr(trainer, "datamodule", None)
     if isinstance(data, ReadingsDataModule):
@@ -33,7 +33,7 @@ def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]
             "normalization": in_words(data.normalization_rule),
             "batch_size": "all" if data.batch_size is None else str(data.batch_size),
             "data": source.data_name,
-            "data_sha256": source.data_sha256,
+            "table_sha256": source.data_sha256,
         }
     assert settings.keys() <= SETTINGS.keys()
     return settings
