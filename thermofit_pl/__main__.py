@@ -13,6 +13,7 @@ from thermofit_pl import __version__
 from thermofit_pl.errors import InputError
 from thermofit_pl.stopping import Signals, Stopped
 from thermofit_pl.wording import printable
+from thermofit_pl.words import LostError, is_first
 
 TRAINING = ("fit", "validate", "test", "predict")
 LIGHT = ("apply", "show", "inspect")
@@ -109,6 +110,8 @@ def _complain(error: BaseException, signals: Signals) -> int:
         return _say(Stopped(signals.received).sentence, 128 + signals.received, "")
     if isinstance(error, InputError):
         return _say(str(error), 2)
+    if isinstance(error, LostError):
+        return _say(str(error), 1)
     if isinstance(error, KeyboardInterrupt):
         return _say("interrupted", 130, "")
     if isinstance(error, BrokenPipeError):
@@ -127,7 +130,7 @@ def _flush() -> None:
 
 def _say(sentence: str, code: int, kind: str = "error: ") -> int:
     """Prints the sentence, on the first process alone, and returns the exit code."""
-    if os.environ.get("LOCAL_RANK", "0") == "0" and sys.stderr is not None:
+    if is_first() and sys.stderr is not None:
         print(f"thermofit_pl: {kind}{printable(' '.join(sentence.split()), 2000)}", file=sys.stderr)
     return code
 

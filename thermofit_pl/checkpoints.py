@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -103,13 +102,13 @@ class EpochCheckpoint(Checkpoint):
     ) -> None:
         """Stops between mini-batches if a signal asks for it; the last of an epoch leaves that to the epoch's end."""
         accumulated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # else a gradient would be lost
-        if accumulated and not trainer.is_last_batch and self._is_asked(trainer):
-            self._stop(trainer)
+        if accumulated and not trainer.is_last_batch and (number := self._asked(trainer)):
+            self._stop(trainer, number)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, if it is time on the first process, and stops if a signal asks for it and more was to come."""
-        if self._is_asked(trainer) and not trainer.fit_loop.done:
-            self._stop(trainer)
+        if (number := self._asked(trainer)) and not trainer.fit_loop.done:
+            self._stop(trainer, number)
         due = time.monotonic() - self._last >= self._seconds
         if trainer.strategy.broadcast(due) if trainer.world_size > 1 else due:
             self._save(trainer)
@@ -124,15 +123,18 @@ class EpochCheckpoint(Checkpoint):
         """Lets signals end the command at once again."""
         self._signals.keep(False)
 
-    def _is_asked(self, trainer: Trainer) -> bool:
-        """Whether a signal has reached this process, or any other."""
-        asked = self._signals.received is not None
-        return trainer.strategy.reduce_boolean_decision(asked, all=False) if trainer.world_size > 1 else asked
+    def _asked(self, trainer: Trainer) -> int:
+        """Returns the signal that has reached this process, or any other; 0 for none."""
+        mine = self._signals.received or 0
+        if trainer.world_size == 1:
+            return mine
+        everywhere = torch.tensor(mine, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(everywhere, reduce_op="max"))
 
-    def _stop(self, trainer: Trainer) -> None:
+    def _stop(self, trainer: Trainer, number: int) -> None:
         self._save(trainer)
         where = f" and saved; fit --ckpt_path {self.path} goes on from there"
-        raise Stopped(self._signals.received or signal.SIGTERM, where)
+        raise Stopped(number, where)
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from thermofit_pl import processes
 from thermofit_pl.arguments import Parser, arrange, parser_kwargs, settle_learning_rate
 from thermofit_pl.building import about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.callbacks import SaveConfig, StepBar, WriteCalibration
@@ -23,20 +24,18 @@ from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.errors import InputError
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.options import (
-    is_rehearsal,
     refuse_another_run,
     refuse_batch_options,
-    refuse_divergence,
     refuse_options,
     refuse_precision,
     refuse_unused,
 )
 from thermofit_pl.predictions import ESTIMATE, WritePredictions
 from thermofit_pl.quiet import quiet
-from thermofit_pl.report import line_name, print_result, print_scores
+from thermofit_pl.report import report
 from thermofit_pl.run_folder import ROOT, RunFolder
 from thermofit_pl.stopping import Signals
-from thermofit_pl.wording import count
+from thermofit_pl.words import is_first
 
 EPOCHS = 10  # of a fit, unless told otherwise: 5,000 steps with the full batch, as in the notebook
 # what Trainer's methods take beside a checkpoint: not the user's to choose
@@ -57,6 +56,7 @@ class CLI(LightningCLI):
     folder: RunFolder | None = None
     written: WriteCalibration
     predictions: WritePredictions
+    built: Trainer | None = None
     curves: Curves
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static, with all of them
@@ -144,10 +144,15 @@ class CLI(LightningCLI):
             asked = config["enable_progress_bar"]
             config["enable_progress_bar"] = asked is True or (self.subcommand == "fit" and asked is None)
         try:
-            trainer = super().instantiate_trainer(**kwargs)
+            with processes.registered():
+                trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as error:
             raise InputError(about_trainer(str(error), self.config[self.subcommand].trainer)) from error
+        processes.refuse_strategy(trainer)
         place_files(trainer, folder.path)
+        tell = partial(report, command=self.command, figures=self._get(self.config_init, "figures"))
+        processes.equip(trainer, self.signals, self.args, tell)
+        self.built = trainer
         return trainer
 
     def _place(self, config: dict[str, Any]) -> RunFolder:
@@ -170,7 +175,8 @@ class CLI(LightningCLI):
         folder, fits = self.folder.path, self.subcommand == "fit"
         self.written = WriteCalibration(folder)
         self.predictions = WritePredictions(folder)
-        self.curves = Curves(folder, lambda: self.written.calibration, self._get(self.config_init, "figures"))
+        result = partial(getattr, self.written, "calibration")  # no lambda: spawned processes are sent it
+        self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
         callbacks: list[Callback] = [] if config["fast_dev_run"] else [SaveConfig(folder, self.text)]
         callbacks += [self.written] if fits else [self.predictions] if self.subcommand == "predict" else []
         if config["barebones"]:
@@ -192,26 +198,21 @@ class CLI(LightningCLI):
         if self.checkpoint is not None:
             settings = self.config[self.subcommand].model
             refuse_another_run(self.checkpoint, settings, optimizer, self.trainer.max_epochs)
+        if processes.is_shared(self.trainer):  # then each reads its share once all have started
+            if processes.may_read(self.trainer):
+                self.datamodule.open()
+            return
         self.datamodule.setup("fit")
-        if self.checkpoint is not None:
-            self._refuse_other_readings(self.checkpoint)
-        elif self.datamodule.batch_size is None:
-            refuse_divergence(self.datamodule.train_dataloader().moments, optimizer)
-
-    def _refuse_other_readings(self, checkpoint: Mapping[str, Any]) -> None:
-        """Refuses to go on with other readings than the checkpoint's, or with the same seen through something else."""
-        self.datamodule.load_state_dict(checkpoint.get(type(self.datamodule).__qualname__, {}))
-        now, before = self.datamodule.normalization, checkpoint["state_dict"]
-        if not (torch.equal(now.offset, before["offset"]) and torch.equal(now.scale, before["scale"])):
-            raise InputError(
-                "--data.normalization: expected that of the checkpoint's run, but these readings are normalised "
-                "differently; leave it out, with the split and the missing values as they were, or start a new fit"
-            )
 
     def before_validate(self) -> None:
         """Opens the table before anything is written."""
         refuse_options(self.trainer)
-        self.datamodule.setup(str(self.subcommand))
+        if not processes.may_read(self.trainer):
+            return
+        if processes.is_shared(self.trainer):
+            self.datamodule.open("test" if self.command == "test" else "val")
+            return
+        self.datamodule.setup(self.command)
         if self.checkpoint is not None:
             self.datamodule.load_state_dict(self.checkpoint.get(type(self.datamodule).__qualname__, {}))
 
@@ -220,35 +221,25 @@ class CLI(LightningCLI):
     def before_predict(self) -> None:
         """Checks every row before any estimate is written."""
         refuse_options(self.trainer)
-        self.datamodule.setup("predict")
-        table = self.datamodule.table
+        if not processes.may_read(self.trainer):
+            raise InputError(
+                "--trainer.strategy: expected one process for predict, or ddp, but got one that forks; leave it out"
+            )
+        table = self.datamodule.open(reference=False)
         if ESTIMATE in table.columns:
             raise InputError(
                 f"--data.path: expected a table without a column '{ESTIMATE}', which predict adds; rename it"
             )
-        for _ in table.indications():
-            pass
+        if is_first():
+            for _ in table.indications():
+                pass
 
     def after_fit(self) -> None:
-        """Prints the result."""
-        if self.trainer.is_global_zero and self.written.calibration is not None:
-            print_result(self.trainer, self.written, self.curves, figures=self._get(self.config_init, "figures"))
+        """Prints the result, unless the process that has it did."""
+        if not processes.starts_workers(self.trainer):
+            report(self.trainer, command=self.command, figures=self._get(self.config_init, "figures"))
 
-    def after_validate(self) -> None:
-        """Prints the scores."""
-        if self.trainer.is_global_zero:
-            print_scores(self.trainer, str(self.subcommand))
-
-    after_test = after_validate
-
-    def after_predict(self) -> None:
-        """Says where the estimates are."""
-        if not self.trainer.is_global_zero:
-            return
-        done = self.predictions
-        missing = f", {count(done.missing)} of them empty for want of an indication" if done.missing else ""
-        where = "not written: a rehearsal" if is_rehearsal(self.trainer) else done.path
-        print(f"{count(done.count)} rows, with an estimate each by {line_name(self.model)}{missing}: {where}")
+    after_validate = after_test = after_predict = after_fit
 
 
 def main(argv: list[str], signals: Signals) -> int:
@@ -265,7 +256,7 @@ def main(argv: list[str], signals: Signals) -> int:
         InputError: For what a user gave and can't be used.
     """
     cli = CLI.__new__(CLI)
-    cli.signals = signals
+    cli.signals, cli.built = signals, None
     with quiet():
         try:
             args = arrange(argv)
@@ -279,10 +270,14 @@ def main(argv: list[str], signals: Signals) -> int:
                 parser_kwargs=parser_kwargs(cli.command),
                 args=args,
             )
+            processes.end(cli.built)
         except BaseException as error:
+            ended = processes.end(cli.built, error)
             if cli.folder is not None:
                 cli.folder.remove()
             if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
                 raise InputError(f"--trainer: {error}") from error
+            if ended is not error and ended is not None:
+                raise ended from error
             raise
     return 0

@@ -246,8 +246,20 @@ class CalibrationModule(LightningModule):
         self._log_scores("test")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Makes room for the instruments of a checkpoint."""
-        self._resize(len(checkpoint["state_dict"]["w"]))
+        """Makes room for the instruments of a checkpoint.
+
+        Raises:
+            InputError: If a fit would go on with the same readings seen through another normalisation.
+        """
+        before, trainer = checkpoint["state_dict"], self._trainer
+        same = torch.equal(self.offset.cpu(), before["offset"]) and torch.equal(self.scale.cpu(), before["scale"])
+        fits = trainer is not None and trainer.state.fn == TrainerFn.FITTING
+        if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule) and not same:
+            raise InputError(
+                "--data.normalization: expected that of the checkpoint's run, but these readings are normalised "
+                "differently; leave it out, with the split and the missing values as they were, or start a new fit"
+            )
+        self._resize(len(before["w"]))
 
     @property
     def raw(self) -> tuple[Tensor, Tensor]:

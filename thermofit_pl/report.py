@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lightning.pytorch import Trainer
+from pathlib import Path
+
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from thermofit_pl import figures as drawing
@@ -11,6 +13,7 @@ from thermofit_pl.curves import Curves
 from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.options import is_rehearsal
+from thermofit_pl.predictions import WritePredictions
 from thermofit_pl.run_folder import ROOT
 from thermofit_pl.splits import Part
 from thermofit_pl.summary import summary
@@ -24,13 +27,48 @@ def line_name(module: CalibrationModule) -> str:
     return "the least-squares line" if module.line.isfinite().all() else "SGD's line"
 
 
-def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *, figures: bool) -> None:
+def report(trainer: Trainer, *, command: str, figures: bool) -> None:
+    """Prints what a command came to, on the first process.
+
+    Args:
+        trainer: Which has run it.
+        command: Its name.
+        figures: Whether figures were asked for.
+    """
+    if not trainer.is_global_zero:
+        return
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by the connector, not in the class
+    if command in ("validate", "test"):
+        print_scores(trainer, command)
+        return
+    for done in callbacks:
+        if isinstance(done, WriteCalibration) and done.calibration is not None:
+            drawn = [figure for curves in callbacks if isinstance(curves, Curves) for figure in curves.drawn]
+            print_result(trainer, done, drawn, figures=figures)
+        elif isinstance(done, WritePredictions):
+            print_predictions(trainer, done)
+
+
+def print_predictions(trainer: Trainer, done: WritePredictions) -> None:
+    """Says where the estimates are.
+
+    Args:
+        trainer: Whose.
+        done: Has written them.
+    """
+    missing = f", {count(done.missing)} of them empty for want of an indication" if done.missing else ""
+    where = "not written: a rehearsal" if is_rehearsal(trainer) else done.path
+    line = line_name(own(trainer.lightning_module))
+    print(f"{count(done.count)} rows, with an estimate each by {line}{missing}: {where}")
+
+
+def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path], *, figures: bool) -> None:
     """Prints what a fit came to, and where it is.
 
     Args:
         trainer: Whose fit has ended.
         written: Holds the calibration.
-        curves: Holds the figures.
+        drawn: The figures.
         figures: Whether figures were asked for.
     """
     module, data = own(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
@@ -38,8 +76,11 @@ def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *,
     assert written.calibration is not None
     print(summary(written.calibration))
     if data.normalization_rule not in ("none", 1.0) and data.instruments is None:
-        w, b = module.w.item(), module.b.item()
-        print(f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}.")
+        (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), module.raw
+        print(
+            f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are shown, "
+            f"at w {raw_w.item():.5f} °C/unit, b {raw_b.item():.4f} °C."
+        )
     for part, purpose in HELD_OUT.items():
         if data.held_out(part):
             n = int(data.moments[part].count.sum())
@@ -52,8 +93,8 @@ def print_result(trainer: Trainer, written: WriteCalibration, curves: Curves, *,
         print("A rehearsal: nothing was written.")
         return
     print(f"Written: {written.path}")
-    if curves.drawn:
-        print(f"Figures: {curves.drawn[0].parent}")
+    if drawn:
+        print(f"Figures: {drawn[0].parent}")
     elif figures and not drawing.is_there():
         print(drawing.MISSING)
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
@@ -77,7 +118,8 @@ def print_scores(trainer: Trainer, command: str) -> None:
     if not metrics:
         print("No scores: no readings were taken.")
         return
+    mean_error = 0.0 if abs(metrics["mean_error"]) < 1e-9 * metrics["rmse"] else metrics["mean_error"]  # rounding
     print(
-        f"rmse {metrics['rmse']:.4g} °C   mean error {metrics['mean_error']:+.4g} °C   "
+        f"rmse {metrics['rmse']:.4g} °C   mean error {mean_error:+.4g} °C   "
         f"largest error {metrics['largest_error']:+.4g} °C   R² {metrics['r2']:.6g}"
     )

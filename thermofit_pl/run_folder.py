@@ -6,11 +6,11 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.wording import printable
+from thermofit_pl.words import is_first
 
 ROOT = "logs"
 UNNAMED = "lightning_logs"  # what Lightning's loggers call a run that has no name
@@ -48,7 +48,7 @@ class RunFolder:
         Raises:
             InputError: If it can't be made.
         """
-        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it on the function
+        if not is_first():
             return
         while True:
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
