@@ -29,7 +29,7 @@ def test_config_gives_what_it_promises(
     assert promise is not None
     assert main(["fit", "--config", str(path)]) == 0
     calibration = json.loads(Path("logs/fit/version_0/calibration.json").read_text(encoding="utf-8"))
-    ended = re.search(r"SGD ended at w (\S+), b (\S+)\.", capsys.readouterr().out)
+    ended = re.search(r"SGD ended at w (\S+), b (\S+);", capsys.readouterr().out)
     assert ended is not None
     for promised, came in zip(promise.groups()[:2], ended.groups(), strict=True):
         digits = len(promised.partition(".")[2])

@@ -188,7 +188,9 @@ def _sgd(c: Calibration) -> Iterator[str]:
     sgd = c.sgd
     if sgd is None:
         return
-    distance, steps = f"{two_digits(sgd.distance)} °C", f"{count(sgd.steps)} {'step' if sgd.steps == 1 else 'steps'}"
+    # less is rounding, and differs between machines
+    distance = f"{two_digits(max(sgd.distance, 1e-12))} °C"
+    steps = f"{count(sgd.steps)} {'step' if sgd.steps == 1 else 'steps'}"
     of = "the exact line" if c.finish == "sgd" else "this line" if c.snap is None else "the free line"
     if sgd.converged is not False:
         ended = ": it has converged" if sgd.converged else ""
