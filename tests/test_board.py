@@ -68,7 +68,7 @@ def test_steps_that_are_still_needed_are_in_the_row(tmp_path: Path) -> None:
     assert c is not None
     assert c.sgd is not None
     assert c.sgd.steps_needed
-    assert scalars(tmp_path)["result/steps_needed"] == {1000: c.sgd.steps_needed}
+    assert scalars(tmp_path)["verdict/steps_needed"] == {1000: c.sgd.steps_needed}
 
 
 def test_no_folder_of_the_data_is_told(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_figures_are_the_same_in_the_folder_and_in_tensorboard(notebook: tuple[P
     for name in names:
         (image,) = found.Images(f"fit/{name}")
         assert image.encoded_image_string == (folder / "figures" / f"{name}.png").read_bytes()
-        assert (image.width, image.height, image.step) == (768, 576, 5000)
+        assert (image.width, image.height, image.step) == (640, 480, 5000)
 
 
 def test_a_fleet_has_curves_figures_and_histograms(tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ def test_a_fleet_has_curves_figures_and_histograms(tmp_path: Path) -> None:
     assert [path.name for path in curves.drawn] == ["spread.png", "outliers.png", "worst.png"]
     points = scalars(tmp_path)
     assert set(points["train/loss"]) == set(points["line/distance"]) >= {1, 500, 1000}
-    assert not {"line/w", "result/w"} & set(points)
+    assert not {"line/w", "verdict/w"} & set(points)

@@ -85,7 +85,7 @@ def test_another_logger_gets_the_same_numbers(notebook: tuple[Path, Calibration]
     header, *lines = (tmp_path / "metrics.csv").read_text().splitlines()
     rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
     curves = scalars(notebook[0])
-    for tag in ("train/loss", "line/b", "val/rmse", "result/w"):
+    for tag in ("train/loss", "line/b", "val/rmse", "verdict/w"):
         got = {int(row["step"]): float(row[tag]) for row in rows if row[tag]}
         assert got == {step: pytest.approx(value, rel=1e-6) for step, value in curves[tag].items()}
 

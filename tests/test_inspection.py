@@ -82,8 +82,8 @@ def test_tensorboard_shows_what_the_calibration_holds(logs: tuple[Path, Calibrat
         assert c.sgd is not None
         expected = {
             "train/loss": c.sgd.loss, "line/w": c.sgd.w, "line/b": c.sgd.b, "line/distance": c.sgd.distance,
-            "result/loss": c.sgd.loss, "result/rmse": c.rmse, "result/w": c.w, "result/b": c.b,
-            "result/u_w": c.u_w, "result/u_b": c.u_b, "result/steps_needed": 0.0, "val/rmse": c.rmse,
+            "verdict/loss": c.sgd.loss, "verdict/rmse": c.rmse, "verdict/w": c.w, "verdict/b": c.b,
+            "verdict/u_w": c.u_w, "verdict/u_b": c.u_b, "verdict/steps_needed": 0.0, "val/rmse": c.rmse,
         }  # fmt: skip
         assert {tag: ends[tag][2] for tag in expected} == {k: pytest.approx(v, rel=1e-6) for k, v in expected.items()}
         shown = [step for _, step, _ in ask(address, "plugin/scalars/scalars", tag="train/loss", **run)]

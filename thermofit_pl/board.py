@@ -59,13 +59,13 @@ SETTINGS: dict[str, type[float] | type[str]] = {
 }
 # of these it shows the first five as they stand
 RESULTS = {
-    "result/loss": "final loss (°C²)",
-    "result/rmse": "rmse (°C)",
-    "result/w": "w (°C/unit)",
-    "result/b": "b (°C)",
-    "result/steps_needed": "steps still needed",
-    "result/u_w": "u_w (°C/unit)",
-    "result/u_b": "u_b (°C)",
+    "verdict/loss": "final loss (°C²)",
+    "verdict/rmse": "rmse (°C)",
+    "verdict/w": "w (°C/unit)",
+    "verdict/b": "b (°C)",
+    "verdict/steps_needed": "steps still needed",
+    "verdict/u_w": "u_w (°C/unit)",
+    "verdict/u_b": "u_b (°C)",
 }
 
 

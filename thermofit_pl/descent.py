@@ -90,9 +90,9 @@ def draw_loss(axes: Axes, descent: Descent) -> None:
     axes.plot(bowl.w, bowl.b, "*", color="white", markeredgecolor=BLACK, markersize=13, label="least squares")
     axes.grid(visible=False)
     first, last = int(descent.steps[0]), int(descent.steps[-1])
-    title = f"Loss (°C²) over (w, b), and steps {count(first)} to {count(last)}"
+    title = f"Loss (°C²) over (w, b): steps {count(first)} to {count(last)}"
     unit = f"w (°C per normalised unit: {printable(descent.normalization, 40)})"
-    label(axes, title, unit, "b (°C, on normalised indications)", right=0.82)
+    label(axes, title, unit, "b (°C, normalised)", right=0.8)
 
 
 def draw_learning_curve(axes: Axes, descent: Descent) -> None:
@@ -101,20 +101,20 @@ def draw_learning_curve(axes: Axes, descent: Descent) -> None:
     axes.plot(descent.steps[positive], descent.loss[positive], ".", color=BLACK, label="loss before the step")
     if descent.predicted is not None:
         predicted = np.where(descent.predicted > 0, descent.predicted, np.nan)
-        axes.plot(descent.steps, predicted, color=ORANGE, label="predicted from the Hessian")
+        axes.plot(descent.steps, predicted, color=ORANGE, label="as the Hessian predicts")
     if descent.bowl.least > 0:
         least = descent.bowl.least
         axes.axhline(least, color=BLUE, linestyle="--", label=f"least squares: {least:.4g} °C²")
     logarithmic(axes, "x", descent.steps)
     if positive.any():
         logarithmic(axes, "y", np.append(descent.loss[positive], descent.bowl.least or descent.loss[positive].min()))
-    title = f"Learning curve: loss {descent.loss[-1]:.6g} °C² at step {count(int(descent.steps[-1]))}"
+    title = f"Learning curve: {descent.loss[-1]:.6g} °C² at step {count(int(descent.steps[-1]))}"
     label(axes, title, "step", "mean squared error (°C²)")
 
 
 def _narrow(number: float) -> str:
-    text = f"{number:.4g}"
-    return text if len(text) <= 7 else f"{number:.0e}"
+    texts = (f"{number:.4g}", f"{number:.2g}", f"{number:.0e}")
+    return next((text for text in texts if len(text) <= 6), texts[-1])
 
 
 def _around(values: FloatArray) -> FloatArray:

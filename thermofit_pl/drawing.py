@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE = (768, 576)  # pixels: legible at half of it, as TensorBoard's cards show it
-ROOM = 62  # characters across a figure in STYLE's font
+SIZE = (640, 480)  # pixels: legible at half of it, as TensorBoard's cards show it
+ROOM = 48  # characters across a figure in STYLE's font
 # Okabe and Ito's colours, which colour-blind people tell apart; lines differ in their dashes as well
 BLUE, ORANGE, GREEN, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#000000"
 FONT, DPI = 13.0, 120.0
@@ -28,6 +28,8 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": FONT,
     "legend.fontsize": 11,
+    "legend.handlelength": 1.4,
+    "legend.columnspacing": 1.0,
     "axes.grid": True,
     "grid.alpha": 0.3,
     "axes.axisbelow": True,
@@ -51,7 +53,7 @@ def logarithmic(axes: Axes, which: str, values: NDArray[Any]) -> None:
     axis.set_major_formatter(lambda value, position: f"{value:g}")
 
 
-def label(axes: Axes, title: str, x: str, y: str, right: float = 0.97) -> None:
+def label(axes: Axes, title: str, x: str, y: str, right: float = 0.98) -> None:
     """Writes what stands around the axes, and makes room for it: a tenth of the time of matplotlib's own layouts."""
     from matplotlib.collections import PathCollection
 
@@ -65,8 +67,8 @@ def label(axes: Axes, title: str, x: str, y: str, right: float = 0.97) -> None:
         handle.set_sizes([36])  # dots of many readings are too small for a legend
     rows = -(-len(handles) // 2)
     ticks = axes.yaxis.get_tightbbox(figure.canvas.get_renderer())
-    left = 0.15 if ticks is None else (axes.bbox.x0 - ticks.x0) / SIZE[0] + 0.02
-    figure.subplots_adjust(left=left, right=right, bottom=0.14 + 0.05 * rows, top=0.88)
+    left = 0.15 if ticks is None else (axes.bbox.x0 - ticks.x0) / SIZE[0] + 0.01
+    figure.subplots_adjust(left=left, right=right, bottom=0.16 + 0.06 * rows, top=0.87)
 
 
 def _size(text: str, room: float) -> float:

@@ -90,7 +90,7 @@ def draw_readings(axes: Axes, c: Calibration, shown: Shown) -> None:
     _scale(axes, c, x, lambda w, b: w * x + b)
     _point_out(axes, c, lambda found: found.reference)
     w, b = short(c.w, c.u_w), short(c.b, c.u_b)
-    label(axes, f"Readings and line: w = {w} °C/unit, b = {b} °C", _indication(c), _column("reference", c) + " (°C)")
+    label(axes, f"w = {w} °C/unit, b = {b} °C", _indication(c), _column("reference", c) + " (°C)")
 
 
 def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
@@ -102,7 +102,7 @@ def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
     _dots(axes, shown.indication, error, "errors" + _drawn(c, shown))
     _scale(axes, c, x, lambda w, b: (c.w - w) * x + (c.b - b))
     _point_out(axes, c, lambda found: c.w * found.indication + c.b - found.reference)
-    title = f"Errors, estimate − reference: rmse = {two_digits(c.rmse)} °C"
+    title = f"Errors (estimate − reference): rmse {two_digits(c.rmse)} °C"
     label(axes, title, _indication(c), "error (°C)")
 
 
@@ -129,13 +129,15 @@ def _bands(axes: Axes, c: Calibration, x: FloatArray, centre: FloatArray, at: Fl
         return
     at = x if at is None else at
     corrected = c.correct(x, "ignore")
-    probability = f"{100 * c.coverage_probability:.4g} %"
     kinds = (("u_single", "one reading", SKY, 0.35), ("u_line", "the line", BLUE, 0.45))
     for name, what, color, alpha in kinds:
         half = k * getattr(corrected, name)
         if np.isfinite(half).all() and half.any():
-            said = f"±k·{name}: {what}, {probability}"
+            said = f"{what}: ±k·{name}"
             axes.fill_between(at, centre - half, centre + half, color=color, alpha=alpha, linewidth=0, label=said)
+    if axes.collections:
+        factor = f"k = {k:.4g} covers {100 * c.coverage_probability:.4g} %"
+        axes.text(1, 1.01, factor, transform=axes.transAxes, ha="right", va="bottom", fontsize=10)
 
 
 def _dots(axes: Axes, x: FloatArray, y: FloatArray, what: str) -> None:

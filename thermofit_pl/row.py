@@ -57,7 +57,7 @@ def result_of(calibration: Calibration | Calibrations, final_loss: float) -> dic
         n, rmse = (lined[name].to_numpy().astype(float) for name in ("n", "rmse"))
         values["rmse"] = math.sqrt(float(n @ rmse**2 / n.sum())) if lined.height else None
         values["steps_needed"] = _slowest(calibration)
-    return {f"result/{name}": float(value) for name, value in values.items() if value is not None}
+    return {f"verdict/{name}": float(value) for name, value in values.items() if value is not None}
 
 
 def _slowest(fleet: Calibrations) -> float | None:
