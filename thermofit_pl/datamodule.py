@@ -20,7 +20,7 @@ from thermofit_pl.findings import Source
 from thermofit_pl.intake import Intake
 from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
 from thermofit_pl.meeting import gathered, is_shared, refuse_together
-from thermofit_pl.moments import Moments
+from thermofit_pl.moments import Moments, Readings
 from thermofit_pl.splits import Part, Split
 
 if TYPE_CHECKING:
@@ -324,6 +324,12 @@ class ReadingsDataModule(LightningDataModule):
             offset, scale = offset[instrument], scale[instrument]
         scaled = (indication - offset) * scale
         return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch to the device, without looking through one that is there."""
+        if isinstance(batch, Readings) and batch.indication.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def val_dataloader(self) -> FullBatch | Stream:
         """Returns the moments of the raw validation readings while a fit runs, else the readings."""

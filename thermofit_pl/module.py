@@ -24,6 +24,7 @@ from thermofit_pl.options import refuse_batch_options, refuse_divergence, refuse
 from thermofit_pl.scales import SCALES
 
 ENDLESS = 1000  # epochs that a curve is laid out for where no end is set
+TOLD = 16  # mini-batches between two losses that Lightning is told: its log takes longer than a step
 GROWTH = 1e8  # of the loss, beyond which a run diverges: momentum overshoots a thousandfold and comes back
 
 Batch = Moments | Readings | tuple[Tensor, Tensor]
@@ -103,6 +104,7 @@ class CalibrationModule(LightningModule):
         self.total_steps: int | None = None
         self.lap: Lap | None = None
         self.moments: Moments | None = None
+        self._loss = math.nan
         self._max_steps = -1
         self._limit_val_batches: float | None = None  # Trainer's, while a fit without held-out readings runs
         self._bound: float | None = None
@@ -117,13 +119,15 @@ class CalibrationModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the batch's mean squared error [°C²], summed over instruments so that each keeps its own gradient."""
         if isinstance(batch, Moments | Readings):
-            loss = batch.mse(self.w, self.b).sum()
+            loss = batch.mse(self.w, self.b)
+            loss = loss.sum() if loss.ndim else loss
         else:
             indication, reference = batch
             loss = Readings((indication - self.offset) * self.scale, reference).mse(self.w, self.b)
-        shared = isinstance(batch, Readings) and batch.weight is not None  # the mean of the processes' is the batch's
-        shown = loss.detach() / len(self.w)
-        self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
+        if batch_idx % TOLD == 0 or self.trainer.is_last_batch or self.steps + 1 == self.total_steps:
+            shared = isinstance(batch, Readings) and batch.weight is not None  # the processes' mean is the batch's
+            shown = loss.detach() / len(self.w)
+            self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
         return loss
 
     def validation_step(self, batch: Moments | tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -216,7 +220,8 @@ class CalibrationModule(LightningModule):
         self.steps_done.fill_(self.steps)
         if self.trainer.is_last_batch and self._limit_val_batches is not None:
             self._score_training()
-        if not bool((self.w.isfinite() & self.b.isfinite()).all()):
+        last = self.trainer.is_last_batch  # before it, the next mini-batch's loss would tell
+        if last and not bool((self.w.isfinite() & self.b.isfinite()).all()):
             raise InputError(
                 f"--model.learning_rate: expected one with which the optimiser converges, but with "
                 f"{optimizer.param_groups[0]['lr']:g} w and b were infinite by step {self.steps}; lower it"
@@ -229,6 +234,7 @@ class CalibrationModule(LightningModule):
             InputError: If it diverges.
         """
         before = float(outputs["loss"])
+        self._loss = before / len(self.w)
         after = before if self.moments is None else self.moments.mse(self.w.detach(), self.b.detach()).sum().item()
         self._refuse_growth(before, after, batch)
         if self.moments is None:
@@ -300,7 +306,7 @@ class CalibrationModule(LightningModule):
         """Returns the loss before the last step, the mean over instruments [°C²]."""
         if self.lap is not None:
             return self.lap.losses([self.steps])[0].item()
-        return self.trainer.callback_metrics["train/loss"].item()
+        return self._loss if self.trainer.world_size == 1 else self.trainer.callback_metrics["train/loss"].item()
 
     def to_raw(self, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Returns slope and intercept for raw indications from those for normalised ones."""
