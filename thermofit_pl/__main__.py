@@ -80,6 +80,7 @@ def _run(argv: list[str], signals: Signals) -> int:
         near = get_close_matches(argv[0], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"expected a command, one of {', '.join(known)}, but got {printable(argv[0])!r}{hint}")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # where a process is lost, gloo writes pages
     with _no_collection():
         from thermofit_pl.cli import main as training
 

@@ -90,7 +90,8 @@ class Curves(Callback):
         if module.lap is not None:
             self._keep(trainer, module, module.lap.points)
         elif module.is_shown(module.steps):
-            self._keep(trainer, module, point(module, float(outputs["loss"])))
+            loss = float(outputs["loss"]) if trainer.world_size == 1 else module.last_loss()  # not of a share alone
+            self._keep(trainer, module, point(module, loss))
         if time.monotonic() - self._last_write > SECONDS:
             self._write(trainer)
 

@@ -124,8 +124,9 @@ class CalibrationModule(LightningModule):
         else:
             indication, reference = batch
             loss = Readings((indication - self.offset) * self.scale, reference).mse(self.w, self.b)
-        if batch_idx % TOLD == 0 or self.trainer.is_last_batch or self.steps + 1 == self.total_steps:
-            shared = isinstance(batch, Readings) and batch.weight is not None  # the processes' mean is the batch's
+        shared = isinstance(batch, Readings) and batch.weight is not None  # then the processes' mean is the batch's
+        due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.is_shown(self.steps + 1))
+        if due or self.steps + 1 == self.total_steps:
             shown = loss.detach() / len(self.w)
             self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
         return loss
@@ -330,7 +331,8 @@ class CalibrationModule(LightningModule):
         """Ends a run whose loss has grown beyond all that a converging one passes through."""
         if self._bound is None:
             zero = torch.zeros_like(self.w)
-            at_zero = batch[1].square().mean() if isinstance(batch, tuple | list) else batch.mse(zero, zero).sum()
+            ours = isinstance(batch, Moments | Readings)  # Readings, of which a process may have none, are a tuple too
+            at_zero = batch.mse(zero, zero).sum() if ours else batch[1].square().mean()
             self._bound = GROWTH * (1.0 + float(at_zero) + before)
         if not (math.isfinite(after) and after <= self._bound):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]

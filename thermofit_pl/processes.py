@@ -62,10 +62,10 @@ class Processes(DDPStrategy):
     def teardown(self) -> None:
         """Waits until all have ended, and ends the talk; where this process failed, at once: others then fail too."""
         super().teardown()
-        if self._failed:
-            self.heard = _heard()
-        else:
+        if not self._failed:
             wait()
+        elif self.global_rank == 0:
+            self.heard = _heard()
         leave()
 
 
