@@ -13,7 +13,7 @@ from thermofit_pl.least_squares import log_factor
 from thermofit_pl.moments import Moments
 
 POINTS = 190  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
-POINTS_BUDGET = 500_000  # points times instruments of one lap
+POINTS_BUDGET = 100_000  # points times instruments of one lap: as many cost a tenth of a second
 PRINTED = range(500, 5001, 500)  # the steps whose losses the notebook prints
 
 
