@@ -19,11 +19,11 @@ def listed(value: Any) -> list[Any]:
 
 def about_trainer(message: str, config: Mapping[str, Any]) -> str:
     """Names the option that a complaint of the Trainer is about, as far as it tells."""
-    typed = {name: str(value).lower() for name, value in config.items() if value not in (None, False, True)}
+    typed = {name: str(value).lower() for name, value in config.items() if value not in (None, False, True, "auto")}
     text = message.lower()
     marks = {name: 2 * (value in text) + (name in text) for name, value in typed.items() if len(value) < 40}
     best = max(marks, key=lambda name: marks[name])
-    return f"--trainer{f'.{best}' if marks[best] > 1 else ''}: {message}"
+    return f"--trainer{f'.{best}' if marks[best] else ''}: {message}"
 
 
 def optimizer_of(configured: Any) -> torch.optim.Optimizer:
