@@ -260,3 +260,14 @@ def test_provenance_is_in_the_files_metadata(fleet: Calibrations, tmp_path: Path
     kept: dict[str, Any] = json.loads(pl.read_parquet_metadata(tmp_path / "calibrations.parquet")["thermofit_pl"])
     assert kept["format"] == "thermofit_pl calibrations 1"
     assert len(kept["data_sha256"]) == 64
+
+
+@pytest.mark.usefixtures("table")
+def test_mini_batches_give_each_instrument_its_own_gradient() -> None:
+    fleet = run("--data.batch_size", "1000000", "--trainer.max_steps", "30", "--model.learning_rate", "0.03")
+    whole = run("--trainer.max_steps", "30", "--model.learning_rate", "0.03")
+    for name in NAMES:  # one batch holds all readings, so that its steps are the full batch's
+        sgd, full = fleet[name].sgd, whole[name].sgd
+        assert sgd is not None
+        assert full is not None
+        assert [sgd.w, sgd.b] == pytest.approx([full.w, full.b], rel=1e-11, abs=0)

@@ -88,8 +88,12 @@ class Batches:
             self.position, start = index + 1, index * self.batch_size
             n = min(self.batch_size, len(x) - start)
             mine = slice(start + n * rank // world, start + n * (rank + 1) // world)
-            weight = None if world == 1 else world / n
-            yield Readings(x[mine], y[mine], None if codes is None else codes[mine], weight)
+            if codes is None:
+                yield Readings(x[mine], y[mine], weight=None if world == 1 else world / n)
+                continue
+            of = codes[start : start + n]
+            weight = world / torch.bincount(of).to(y)[of]
+            yield Readings(x[mine], y[mine], codes[mine], weight[mine.start - start : mine.stop - start])
 
 
 @dataclass

@@ -26,17 +26,18 @@ class Readings(NamedTuple):
         indication: Normalised indications, shape ``(N,)``.
         reference: References, shape ``(N,)`` [°C].
         instrument: Index of each reading's instrument, shape ``(N,)``, or None where there is one instrument.
-        weight: Number of processes over the number of readings in the whole batch, or None for one process: what makes
-            the mean of the processes' gradients that of the batch, however unevenly it is split.
+        weight: Number of processes over the number of readings in the whole batch, for a fleet of each reading's
+            instrument, shape ``(N,)``: what makes the mean of the processes' gradients that of the batch, however
+            unevenly it is split. None for one process and one instrument.
     """
 
     indication: Tensor
     reference: Tensor
     instrument: Tensor | None = None
-    weight: float | None = None
+    weight: float | Tensor | None = None
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean squared error [°C²] of the line, shape ``()``.
+        """Returns the mean squared error [°C²] of the line, for a fleet the sum over its instruments', shape ``()``.
 
         Args:
             w: Slope, shape ``(instruments,)`` [°C per normalised unit].
@@ -45,7 +46,7 @@ class Readings(NamedTuple):
         if self.instrument is not None:
             w, b = w[self.instrument], b[self.instrument]
         squared = (w * self.indication + b - self.reference).square()
-        return squared.mean() if self.weight is None else squared.sum() * self.weight
+        return squared.mean() if self.weight is None else (squared * self.weight).sum()
 
 
 class Moments(Metric):
