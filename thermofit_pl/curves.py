@@ -58,7 +58,7 @@ class Curves(Callback):
         self._calibration = calibration
         self._draw = draw
         self._path = Points()  # of the whole run; of a fleet, without its lines
-        self._curves: dict[int, dict[str, float]] = {}  # points that the loggers don't have yet
+        self._new = Points()  # that the loggers don't have yet
         self._scores: dict[int, dict[str, float]] = {}
         self._last_scores = -1
         self._last_write = time.monotonic()
@@ -88,12 +88,12 @@ class Curves(Callback):
             return
         module = own(pl_module)
         if module.lap is not None:
-            self._keep(trainer, module, module.lap.points)
+            self._keep(module.lap.points)
         elif module.is_shown(module.steps):
             loss = float(outputs["loss"]) if trainer.world_size == 1 else module.last_loss()  # not of a share alone
-            self._keep(trainer, module, point(module, loss))
+            self._keep(point(module, loss))
         if time.monotonic() - self._last_write > SECONDS:
-            self._write(trainer)
+            self._write(trainer, module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the scores of the validation readings; where no fit runs, writes them."""
@@ -104,7 +104,7 @@ class Curves(Callback):
             self._keep_scores_if_due(trainer, module)
         else:
             self._keep_scores(trainer, int(module.steps_done), "val/")
-            self._write(trainer)
+            self._write(trainer, module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the scores of the training readings, where none are held out and no validation runs."""
@@ -116,18 +116,18 @@ class Curves(Callback):
         if self._writes(trainer):
             module = own(pl_module)
             self._keep_scores(trainer, int(module.steps_done), "test/")
-            self._write(trainer)
+            self._write(trainer, module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the end of the curves, the result, the summary and the figures."""
         if not self._writes(trainer):
             return
         module = own(pl_module)
-        if module.steps and module.steps > max(self._path.steps, default=0):
-            self._keep(trainer, module, point(module, module.last_loss()))
+        if module.steps and module.steps > max((*self._new.steps[-1:], *self._path.steps[-1:]), default=0):
+            self._keep(point(module, module.last_loss()))
         if module.steps > self._last_scores:
             self._keep_scores(trainer, module.steps, "val/")
-        self._write(trainer)
+        self._write(trainer, module)
         calibration = self._calibration()
         if calibration is not None:
             self._write_result(trainer, module, calibration)
@@ -141,7 +141,7 @@ class Curves(Callback):
         """Writes what there is, and into the run's row that it failed."""
         if self._start is None or not self._writes(trainer):
             return
-        self._write(trainer)
+        self._write(trainer, own(pl_module))
         for board in self._tensorboards(trainer):
             board.end(success=False)
             board.flush()
@@ -157,22 +157,9 @@ class Curves(Callback):
             self._boards[id(logger)] = Board(logger.experiment)
         return self._boards[id(logger)]
 
-    def _keep(self, trainer: Trainer, module: CalibrationModule, points: Points) -> None:
-        if not points.steps:
-            return
-        w, b = module.to_raw(torch.stack(points.w), torch.stack(points.b))
-        columns = {"train/loss": points.loss}
-        if w.shape[1] == 1:
-            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
-        data = getattr(trainer, "datamodule", None)
-        if isinstance(data, ReadingsDataModule):
-            moments = data.moments["train"]
-            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
-            columns["line/distance"] = away.amax(dim=1).tolist()
-        for i, step in enumerate(points.steps):
-            self._curves[step] = {name: column[i] for name, column in columns.items()}
-        for name in ("steps", "loss", "w", "b") if w.shape[1] == 1 else ("steps", "loss"):
-            getattr(self._path, name).extend(getattr(points, name))
+    def _keep(self, points: Points) -> None:
+        for name in ("steps", "loss", "w", "b"):
+            getattr(self._new, name).extend(getattr(points, name))
 
     def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
         due = module.steps - self._last_scores >= (module.total_steps or 0) / POINTS
@@ -185,13 +172,32 @@ class Curves(Callback):
             self._scores[step] = found
             self._last_scores = step
 
-    def _write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
         """Writes the points and scores that the loggers don't have yet."""
+        rows = self._rows(trainer, module)
         for step, scores in self._scores.items():
-            self._curves.setdefault(step, {}).update(scores)
-        self._log(trainer, self._curves)
-        self._curves, self._scores = {}, {}
+            rows.setdefault(step, {}).update(scores)
+        self._log(trainer, rows)
+        for name in ("steps", "loss", "w", "b") if len(module.w) == 1 else ("steps", "loss"):
+            getattr(self._path, name).extend(getattr(self._new, name))
+        self._new, self._scores = Points(), {}
         self._last_write = time.monotonic()
+
+    def _rows(self, trainer: Trainer, module: CalibrationModule) -> dict[int, dict[str, float]]:
+        """Returns the new points in the user's units; of a fleet, the farthest distance."""
+        new = self._new
+        if not new.steps or not trainer.loggers:
+            return {}
+        w, b = module.to_raw(torch.stack(new.w), torch.stack(new.b))
+        columns = {"train/loss": new.loss}
+        if w.shape[1] == 1:
+            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReadingsDataModule):
+            moments = data.moments["train"]
+            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
+            columns["line/distance"] = away.amax(dim=1).tolist()
+        return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(new.steps)}
 
     def _log(self, trainer: Trainer, rows: dict[int, dict[str, float]]) -> None:
         for logger in trainer.loggers:
