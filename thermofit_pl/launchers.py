@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as mp
+from lightning.fabric.plugins import ClusterEnvironment
 from lightning.fabric.strategies.launchers.multiprocessing import (
     _check_bad_cuda_fork,
     _disable_module_memory_sharing,
@@ -43,13 +44,16 @@ class Children(_SubprocessScriptLauncher):
 
     args: list[str]
 
+    def __init__(self, cluster_environment: ClusterEnvironment, num_processes: int, num_nodes: int) -> None:
+        super().__init__(cluster_environment, num_processes, num_nodes)
+        self._over = threading.Event()
+
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **kwargs: Any) -> Any:
         """Starts the processes, and runs a function in this one.
 
         Raises:
             InputError: If there are more or fewer processes than the Trainer was told.
         """
-        self._over = threading.Event()
         try:
             self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         except ValueError as error:
@@ -85,11 +89,16 @@ class Children(_SubprocessScriptLauncher):
 
     def _watch_parent(self) -> None:
         """Ends this process, where the first one is gone."""
-        while os.getppid() == int(os.environ[PARENT]):
-            time.sleep(0.5)
-        if os.environ["LOCAL_RANK"] == "1":
+        while not self._over.wait(0.5):
+            if self._speak_for_parent():
+                os._exit(1)
+
+    def _speak_for_parent(self) -> bool:
+        """Says, if the first process is gone, what it can't; returns whether it is."""
+        gone = PARENT in os.environ and os.getppid() != int(os.environ[PARENT])
+        if gone and os.environ["LOCAL_RANK"] == "1":
             say(lost("the first process was killed"))
-        os._exit(1)
+        return gone
 
     def _give_up(self, sentence: str) -> None:
         self.kill_all()
@@ -103,9 +112,10 @@ class Children(_SubprocessScriptLauncher):
 
     def end(self, *, failed: bool) -> str:
         """Waits for the other processes, not for long where this one failed; says which ended badly, and how."""
-        if not self.procs:
-            return ""
         self._over.set()
+        if not self.procs:
+            self._speak_for_parent()
+            return ""
         until = time.monotonic() + (GRACE / 2 if failed else 6 * GRACE)
         for process in self.procs:
             with suppress(subprocess.TimeoutExpired):

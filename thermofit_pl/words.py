@@ -16,7 +16,7 @@ GLOO = re.compile(r"gloo|connection (closed|reset|refused)|broken pipe|timed out
 
 
 class LostError(RuntimeError):
-    """Another process of the run is gone, without a word."""
+    """Another process of the run is gone; what is known of it."""
 
 
 class Words(NamedTuple):
@@ -60,7 +60,7 @@ class Words(NamedTuple):
             stopped = Stopped(self.code - 128)
             stopped.sentence = self.sentence
             return stopped
-        return RuntimeError(self.sentence)
+        return LostError(self.sentence)
 
 
 def lost(how: str = "") -> str:
