@@ -331,10 +331,8 @@ class CalibrationModule(LightningModule):
         """Ends a run whose loss has grown beyond all that a converging one passes through."""
         if self._bound is None:
             zero = torch.zeros_like(self.w)
-            if isinstance(batch, Moments | Readings):  # Readings, of which a process may have none, are a tuple too
-                at_zero = batch.mse(zero, zero).sum()
-            else:
-                at_zero = batch[1].square().mean()
+            # Readings, of which a process may have none, are a tuple too
+            at_zero = batch.mse(zero, zero).sum() if isinstance(batch, Moments | Readings) else batch[1].square().mean()
             self._bound = GROWTH * (1.0 + float(at_zero) + before)
         if not (math.isfinite(after) and after <= self._bound):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
