@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]  # it ships no types
 from running import run, table
 
 from thermofit_pl.arguments import arrange, split_off

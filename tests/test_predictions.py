@@ -50,9 +50,11 @@ def test_every_column_and_an_estimate_in_the_format_of_the_table(
     assert out == f"3 rows, with an estimate each by the least-squares line: {RUN}/predictions{suffix}\n"
     assert {name for name in files() if "predict" in name} <= {f"{RUN}/config.yaml", f"{RUN}/predictions{suffix}"}
     written = Path(RUN, f"predictions{suffix}")
-    read = {".parquet": pl.read_parquet, ".arrow": pl.read_ipc}.get(suffix, pl.read_csv)
-    more = {"separator": "\t"} if suffix == ".tsv" else {}
-    assert_frame_equal(read(written, **more), with_estimates(NEW), rel_tol=1e-12)
+    if suffix in (".parquet", ".arrow"):
+        read = pl.read_parquet(written) if suffix == ".parquet" else pl.read_ipc(written)
+    else:
+        read = pl.read_csv(written, separator="\t" if suffix == ".tsv" else ",")
+    assert_frame_equal(read, with_estimates(NEW), rel_tol=1e-12)
 
 
 def test_text_stays_to_the_letter(capsys: pytest.CaptureFixture[str]) -> None:

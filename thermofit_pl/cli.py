@@ -203,6 +203,12 @@ class CLI(LightningCLI):
                 self.datamodule.open()
             return
         self.datamodule.setup("fit")
+        self._compare_readings()
+
+    def _compare_readings(self) -> None:
+        """Refuses other readings than the checkpoint's, where that matters, before the run is under way."""
+        if self.checkpoint is not None:
+            self.datamodule.load_state_dict(self.checkpoint.get(type(self.datamodule).__qualname__, {}))
 
     def before_validate(self) -> None:
         """Opens the table before anything is written."""
@@ -213,8 +219,7 @@ class CLI(LightningCLI):
             self.datamodule.open("test" if self.command == "test" else "val")
             return
         self.datamodule.setup(self.command)
-        if self.checkpoint is not None:
-            self.datamodule.load_state_dict(self.checkpoint.get(type(self.datamodule).__qualname__, {}))
+        self._compare_readings()
 
     before_test = before_validate
 
