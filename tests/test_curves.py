@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from made import NOTEBOOK
-from runs import QUIET, TEN, default_fit, events, plain, run, scalars
+from runs import QUIET, TEN, default_fit, events, hparams, plain, run, scalars
 
 from thermofit_pl import figures
+from thermofit_pl.__main__ import main
 from thermofit_pl.board import RESULTS
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.callbacks import WriteCalibration
@@ -170,3 +171,14 @@ def test_scores_of_the_test_are_written_at_the_steps_of_the_fit(tmp_path: Path) 
     trainer.test(trainer.lightning_module, ReadingsDataModule(), verbose=False)
     assert c is not None
     assert scalars(tmp_path)["test/rmse"] == {1500: pytest.approx(c.rmse, rel=1e-6)}
+
+
+def test_a_command_that_diverges_leaves_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--data.batch_size", "4", "--data.normalization", "none", "--model.learning_rate", "1"]) == 2
+    assert "--model.learning_rate" in capsys.readouterr().err
+    assert hparams(tmp_path / "logs/fit/version_0", "session_end_info").status == 2  # failure
+    assert main(["fit", "--data.normalization", "none", "--model.learning_rate", "1"]) == 2  # refused: no run
+    assert [path.name for path in (tmp_path / "logs/fit").iterdir()] == ["version_0"]

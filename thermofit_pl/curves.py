@@ -65,6 +65,11 @@ class Curves(Callback):
         self._start: tuple[int, Tensor, Tensor] | None = None
         self._boards: dict[int, Board] = {}
 
+    @property
+    def started(self) -> bool:
+        """Whether a fit has begun to write."""
+        return self._start is not None
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the run's settings before its first step, so that a run that fails has a row too."""
         if self._start is not None or not self._writes(trainer):
