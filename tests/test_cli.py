@@ -97,7 +97,9 @@ def test_every_option_has_a_sentence(command: str, capsys: pytest.CaptureFixture
     entries = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
     assert len(entries) > 80
     for entry in entries:
-        option, about = re.match(r"([^\n]*?)(?:\n|  )(.*?)(?:\n\n|\Z)", entry, flags=re.DOTALL).groups()
+        found = re.match(r"([^\n]*?)(?:\n|  )(.*?)(?:\n\n|\Z)", entry, flags=re.DOTALL)
+        assert found, entry
+        option, about = found.groups()
         assert len(about.partition("(type")[0].split()) >= 3, option
     assert "--weights_only" not in text
 

@@ -42,9 +42,9 @@ class StepBar(ProgressBar):
         """Shows the bar and the lines."""
         self._enabled = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the bar, where somebody can see it."""
-        if self._enabled:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the bar, where somebody can see it, once the module knows how many steps there will be."""
+        if self._enabled and self._bar is None:
             module = own(pl_module)
             hidden = not sys.stderr.isatty()
             self._bar = tqdm(total=module.total_steps, initial=module.steps, unit=" steps", disable=hidden, leave=False)
@@ -82,6 +82,7 @@ class StepBar(ProgressBar):
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 def is_printed(epoch: int, epochs: int | None) -> bool:
