@@ -1,0 +1,9 @@
+"""Options of the tests."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--launches", type=int, default=2, help="how often each launcher is started (slow tests)")
+    parser.addoption("--kills", type=int, default=30, help="how often a running fit is killed (slow tests)")
+    parser.addoption("--mutations", type=int, default=150, help="inputs that are changed at random, of each kind")
