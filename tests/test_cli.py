@@ -6,8 +6,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 from running import TABLE, checkpoint, files, parameters, refused, run, start, table
 
-from thermofit_pl.__main__ import TRAINING, main
+from thermofit_pl.__main__ import main
+from thermofit_pl.about import TRAINING
 
+SHORT = ["--model.steps_per_epoch=20"]
 ALWAYS = {"config.yaml", "calibration.json", "checkpoints/last.ckpt"}
 
 
@@ -69,7 +71,7 @@ def test_several_loggers_share_the_run(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_saved_configuration_runs_again(capsys: pytest.CaptureFixture[str]) -> None:
-    words = [*table(), "--optimizer=Adam", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=2"]
+    words = [*table(), "--optimizer=Adam", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=2", *SHORT]
     words += ["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=train/loss", "--trainer.max_epochs=3"]
     assert run(capsys, "fit", *words).code == 0
     assert run(capsys, "fit", "--config=logs/fit/version_0/config.yaml").code == 0
@@ -93,7 +95,7 @@ def test_printed_configuration_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_option_has_a_sentence(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"usage: python -m thermofit_pl {command} [options]\n")
+    assert text.startswith(f"usage: python -m thermofit_pl {command} [options]\n\n{TRAINING[command][:5].title()}")
     entries = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
     assert len(entries) > 80
     for entry in entries:
@@ -193,7 +195,7 @@ def test_going_on_with_other_readings_is_refused(capsys: pytest.CaptureFixture[s
     assert "expected the readings that the checkpoint was made from, but readings.csv holds others" in ended.err
 
 
-@pytest.mark.parametrize("words", [[], ["--optimizer=Adam", "--model.learning_rate=0.1"], ["--data.batch_size=6"]])
+@pytest.mark.parametrize("words", [[], ["--optimizer=Adam", *SHORT], ["--data.batch_size=6"]])
 def test_more_epochs_go_on_as_if_there_had_been_no_pause(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fit", *table(), *words, "--trainer.max_epochs=5").code == 0
     assert run(capsys, "fit", *table(), *words, "--trainer.max_epochs=2").code == 0

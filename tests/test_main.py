@@ -10,7 +10,8 @@ import pytest
 from running import run, start
 
 import thermofit_pl
-from thermofit_pl.__main__ import TRAINING, main
+from thermofit_pl.__main__ import main
+from thermofit_pl.about import LIGHT, TRAINING
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def raising(error: BaseException) -> Callable[..., int]:
 def test_help_names_every_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 0
     out = capsys.readouterr().out
-    for command in (*TRAINING, "apply", "show", "inspect"):
+    for command in (*TRAINING, *LIGHT):
         assert f"\n  {command} " in out
     assert "THERMOFIT_DEBUG" in out
 

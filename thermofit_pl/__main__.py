@@ -10,24 +10,17 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 from thermofit_pl import __version__
+from thermofit_pl.about import LIGHT, TRAINING
 from thermofit_pl.errors import InputError
 from thermofit_pl.stopping import Signals, Stopped
 from thermofit_pl.wording import printable
 from thermofit_pl.words import LostError, is_first
 
-TRAINING = ("fit", "validate", "test", "predict")
-LIGHT = ("apply", "show", "inspect")
-HELP = """usage: thermofit_pl COMMAND [options]
+HELP = f"""usage: thermofit_pl COMMAND [options]
 
 Calibrates thermometers and other sensors: reference = w · indication + b.
 
-  fit       fits the line to readings beside a reference; without options, to the eleven that the package brings
-  validate  scores a checkpoint's line on readings held out for validation
-  test      scores a checkpoint's line on readings held out for the test
-  predict   writes a table with the estimate of each row, by a checkpoint
-  apply     corrects a table of new readings, by a calibration
-  show      prints a calibration
-  inspect   shows runs in the browser: starts TensorBoard, for this computer alone
+{chr(10).join(f"  {command:8}  {does}" for command, does in (TRAINING | LIGHT).items())}
 
 COMMAND --help lists a command's options; --version prints the version. The exit code is 0, 2 for input that can't be
 used, 1 for anything else that went wrong; THERMOFIT_DEBUG=1 in the environment then shows where.

@@ -10,12 +10,12 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 from jsonargparse import dict_to_namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from thermofit_pl.about import TRAINING
 from thermofit_pl.checkpoints import load_checkpoint, newest_checkpoint
 from thermofit_pl.complaints import sentence
 from thermofit_pl.errors import InputError
 from thermofit_pl.run_folder import ROOT
 
-COMMANDS = ("fit", "validate", "test", "predict")
 FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler", "--trainer.logger")
 HELP = {
     "config": "YAML file with options of this command, which those that are typed win over.",
@@ -46,7 +46,7 @@ class Parser(LightningArgumentParser):
         """Raises what went wrong as one sentence, with the nearest option to one that does not exist."""
         if not self.exit_on_error:  # one of jsonargparse's own, for a class: the outer one knows the option
             super().error(message, ex)
-        raise InputError(sentence(message, self.known or list(self._option_string_actions), COMMANDS)) from ex
+        raise InputError(sentence(message, self.known or list(self._option_string_actions), TRAINING)) from ex
 
     def explain(self) -> list[str]:
         """Puts our own words where Lightning's don't hold, and returns all options."""
@@ -67,7 +67,7 @@ def arrange(argv: list[str]) -> list[str]:
     Raises:
         InputError: If options stand before the command, or the checkpoint can't be used.
     """
-    at = next(i for i, word in enumerate(argv) if word in COMMANDS)
+    at = next(i for i, word in enumerate(argv) if word in TRAINING)
     command, before, after = argv[at], argv[:at], argv[at + 1 :]
     first, rest = split_off(before, FIRST[:2])
     if rest:
@@ -147,8 +147,9 @@ def settle_learning_rate(config: Any, parse_typed: Callable[[], Any]) -> None:
 def parser_kwargs(command: str) -> dict[str, Any]:
     """Returns how the parsers call themselves: their usage would be 80 lines."""
     program = "python -m thermofit_pl"
-    usage = {"usage": f"{program} {command} [options]"}
-    return {"prog": program, "usage": f"{program} COMMAND [options]", command: usage}
+    does = TRAINING[command]
+    own = {"usage": f"{program} {command} [options]", "description": f"{does[0].upper()}{does[1:]}."}
+    return {"prog": program, "usage": f"{program} COMMAND [options]", command: own}
 
 
 def split_off(words: list[str], options: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:

@@ -280,9 +280,10 @@ def main(argv: list[str], signals: Signals) -> int:
             processes.end(cli.built)
         except BaseException as error:
             ended = processes.end(cli.built, error)
-            if cli.folder is not None and (cli.built is None or not cli.curves.started):
+            misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
+            if cli.folder is not None and (cli.built is None or misused or not cli.curves.started):
                 cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
-            if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
+            if misused:
                 raise InputError(f"--trainer: {error}") from error
             if ended is not error and ended is not None:
                 raise ended from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -31,8 +32,15 @@ def quiet() -> Iterator[None]:
             r"[\s\S]*Experiment logs directory",  # it is this run's own, with another logger's files
         ):
             warnings.filterwarnings("ignore", message=message)
+        hook, threading.excepthook = threading.excepthook, _say_once(threading.excepthook)
         try:
             yield
         finally:
+            threading.excepthook = hook
             for logger, level in before:
                 logger.setLevel(level)
+
+
+def _say_once(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], object]:
+    """Leaves a full disk, met in TensorBoard's thread, to the next write of ours, which meets it too."""
+    return lambda caught: None if isinstance(caught.exc_value, OSError) else hook(caught)
