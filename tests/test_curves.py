@@ -1,5 +1,6 @@
 """What a run writes: read back from event files, and held against plain loops and the calibration."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,14 @@ def test_a_command_that_diverges_leaves_its_row(
     assert hparams(tmp_path / "logs/fit/version_0", "session_end_info").status == 2  # failure
     assert main(["fit", "--data.normalization", "none", "--model.learning_rate", "1"]) == 2  # refused: no run
     assert [path.name for path in (tmp_path / "logs/fit").iterdir()] == ["version_0"]
+
+
+@pytest.mark.slow
+def test_two_processes_write_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "thermofit_pl", "fit", "--trainer.devices", "2", "--trainer.accelerator", "cpu"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    folder = tmp_path / "logs/fit/version_0"
+    assert len(list(folder.glob("events*"))) == 1
+    assert len(list(folder.glob("figures/*.png"))) == 5
+    curves = scalars(folder)
+    assert [curves["train/loss"][step] for step in TEN] == pytest.approx(list(TEN.values()), abs=1e-6)

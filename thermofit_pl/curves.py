@@ -253,7 +253,9 @@ class Curves(Callback):
             ahead = after(moments, torch.tensor(self._path.steps) - 1 - first, w.double(), b.double(), float(rate))
             losses = moments.mse(*ahead)[:, 0]
             predicted = losses.numpy() if losses.isfinite().all() else None
-        slope, intercept, least = (value.item() for value in moments.compute())
+        # not compute(): torchmetrics would wait in it for the processes that draw nothing
+        columns = (moments.slope, moments.intercept, moments.sse / moments.count)
+        slope, intercept, least = (column.item() for column in columns)
         mean, variance = moments.mean_indication.item(), (moments.sxx / moments.count).item()
         return Descent(
             steps=torch.tensor(self._path.steps).numpy(),

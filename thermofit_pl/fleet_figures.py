@@ -76,7 +76,8 @@ def draw_spread(figure: Figure, lined: pl.DataFrame) -> None:
         beyond = int((values != inside).sum())
         axes.set_xlabel(f"{name} ({unit})" + (f"\n{count(beyond)} farther out" if beyond else ""))
         axes.set_title(signed(f"median {middle:.4g}"), fontsize=11)
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=2)
+        axes.tick_params(labelsize=10)
     figure.suptitle(f"Spread of {count(lined.height)} instruments; dots: 5 % and 95 %", x=0.02, ha="left", fontsize=13)
     figure.axes[0].set_ylabel("instruments")
 
@@ -101,9 +102,9 @@ def draw_map(figure: Figure, lined: pl.DataFrame, p: FloatArray) -> None:
             axes.annotate(printable(names[row], 20), place, xytext=(7, 3), textcoords="offset points", color=ORANGE)
     title = f"{count(int(out.sum()))} of {count(lined.height)} instruments are outliers of the fleet"
     figure.suptitle(title, x=0.02, ha="left", fontsize=13)
-    axes.set_xlabel(f"estimate (°C) at indication {middle:.4g}, the fleet's mean")
+    axes.set_xlabel(f"estimate (°C) at indication {middle:.4g}")
     axes.set_ylabel("w (°C per indicated unit)")
-    axes.legend(frameon=False, loc="best" if lined.height < 1000 else "upper right")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 def draw_worst(figure: Figure, lined: pl.DataFrame, p: FloatArray, sample: Sample) -> None:
