@@ -123,16 +123,10 @@ def run(words: list[str], folder: Path, **environment: str) -> subprocess.Comple
     )
 
 
-def left(mark: str) -> list[int]:
+def left(mark: str) -> list[str]:
     """The processes that have a mark in their arguments."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark in entry.read_text(errors="replace"):
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
+    listed = subprocess.run(["ps", "-eo", "pid=,args=", "-ww"], text=True, capture_output=True, check=True).stdout
+    return [line for line in listed.splitlines() if mark in line]
 
 
 def starts(how: str, folder: Path) -> list[str]:

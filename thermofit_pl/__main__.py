@@ -118,8 +118,9 @@ def _complain(error: BaseException, signals: Signals) -> int:
 
 def _flush() -> None:
     """Writes what was printed, while a complaint about it can still be made."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    if sys.stdout is None:  # closed before the start: Python then prints into nothing
+        raise BrokenPipeError
+    sys.stdout.flush()
 
 
 def _say(sentence: str, code: int, kind: str = "error: ") -> int:
