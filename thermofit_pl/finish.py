@@ -248,7 +248,7 @@ def conclude(
             dof=n - 2,
             below_rounding=free["below_rounding"].astype(bool),
         ),
-        errors=diagnose(sample, held["w"], held["b"], s=free["s"], n=n, pivot=pivot, sxx=moments.sxx.numpy(), rho=rho),
+        errors=diagnose(sample, held["w"], held["b"], s=held["s"], n=n, pivot=pivot, sxx=moments.sxx.numpy(), rho=rho),
         slope_p=slope_p,
         sample=sample,
         ended=ended,
