@@ -89,6 +89,14 @@ def test_writes_are_forced_to_the_disk_and_leave_nothing_half(monkeypatch: pytes
     assert Path("folder/c.ckpt").read_bytes() == before
 
 
+def test_a_line_that_is_no_longer_one_is_never_written() -> None:
+    for w in (float("nan"), float("inf")):
+        content = {"state_dict": {"w": torch.tensor([1.0, w]), "b": torch.zeros(2)}}
+        with pytest.raises(InputError, match=r"w and b were infinite before c\.ckpt was saved; lower it"):
+            LocalCheckpointIO().save_checkpoint(content, "c.ckpt")
+    assert files() == set()
+
+
 def test_ends_of_epochs_are_saved_about_once_a_second_and_the_last_always(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,9 +137,14 @@ CASES = {
     "mini-batches": (["--trainer.max_epochs=6", "--data.batch_size=6"], 10),
     "mini-batches, end of an epoch": (["--trainer.max_epochs=6", "--data.batch_size=6"], 8),
     "mini-batches, steps": (["--trainer.max_steps=21", "--data.batch_size=6"], 10),
+    "mini-batches, steps, end of an epoch": (["--trainer.max_steps=21", "--data.batch_size=6"], 8),
     "mini-batches, accumulated": (
         ["--trainer.max_epochs=6", "--data.batch_size=3", "--trainer.accumulate_grad_batches=2"],
-        16,
+        17,
+    ),
+    "mini-batches, some, steps": (
+        ["--trainer.max_steps=13", "--data.batch_size=6", "--trainer.limit_train_batches=3"],
+        6,
     ),
     "mini-batches, some": (["--trainer.max_epochs=6", "--data.batch_size=6", "--trainer.limit_train_batches=3"], 8),
 }

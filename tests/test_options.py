@@ -227,7 +227,7 @@ def test_early_stopping(monitor: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert 3 < checkpoint()["epoch"] < 20
 
 
-@pytest.mark.parametrize("logger", ["true", "false"])
+@pytest.mark.parametrize("logger", ["true", "false", "lightning.pytorch.loggers.logger.DummyLogger"])
 def test_a_checkpoint_callback_writes_into_the_run(logger: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "--trainer.callbacks=ModelCheckpoint",

@@ -64,8 +64,17 @@ class LocalCheckpointIO(TorchCheckpointIO):
     """Reads and writes checkpoints on the local disk: whole or absent, also after a power cut, and never as code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Writes a checkpoint."""
-        place = Path(path)
+        """Writes a checkpoint.
+
+        Raises:
+            InputError: If its line is no longer one.
+        """
+        place, state = Path(path), checkpoint["state_dict"]
+        if not all(bool(state[name].isfinite().all()) for name in ("w", "b")):
+            raise InputError(
+                "--model.learning_rate: expected one with which the optimiser converges, but w and b were infinite "
+                f"before {place.name} was saved; lower it"
+            )
         place.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()  # in memory first: torch tells a full disk by a RuntimeError
         torch.save(checkpoint, content)

@@ -155,6 +155,9 @@ class CalibrationModule(LightningModule):
             InputError: For such an option.
         """
         refuse_options(self.trainer)
+        if stage == "fit":  # Trainer would count laps, and go on from an epoch's end as if from within that epoch
+            limits = self.trainer.fit_loop.epoch_loop
+            self._max_steps, limits.max_steps = limits.max_steps, -1
         data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or not isinstance(data, ReadingsDataModule):
             return
@@ -172,6 +175,8 @@ class CalibrationModule(LightningModule):
 
     def teardown(self, stage: str) -> None:
         """Gives the Trainer back as it was."""
+        if stage == "fit":
+            self.trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if self._limit_val_batches is not None:
             self.trainer.limit_val_batches, self._limit_val_batches = self._limit_val_batches, None
 
@@ -190,7 +195,7 @@ class CalibrationModule(LightningModule):
         """Keeps the moments, if they are the batch; ends the epoch if no step is left to do."""
         self.moments = batch if isinstance(batch, Moments) else None
         self.lap = None
-        if self.moments is not None and self._steps_left() < 1:
+        if self._steps_left() < 1:
             self.trainer.should_stop = True
             return -1
         return None
@@ -238,9 +243,7 @@ class CalibrationModule(LightningModule):
         self._loss = before / len(self.w)
         after = before if self.moments is None else self.moments.mse(self.w.detach(), self.b.detach()).sum().item()
         self._refuse_growth(before, after, batch)
-        if self.moments is None:
-            return
-        converged = self.stop_when_converged and bool((self.distance(self.moments) <= self.tolerances).all())
+        converged = self.moments is not None and self.stop_when_converged and self._is_near(self.moments)
         if converged or self._steps_left() < 1:
             self.trainer.should_stop = True
 
@@ -315,15 +318,12 @@ class CalibrationModule(LightningModule):
         return slope, b.detach().double() - slope * self.offset.to(w.device)
 
     def _count_steps(self) -> None:
-        """Lays out the curves over the run's steps; takes over Trainer's max_steps, which counts laps there."""
+        """Lays out the curves over the run's steps."""
         trainer, lap = self.trainer, int(min(self.trainer.num_training_batches, 1_000_000))
         epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
         if isinstance(trainer.train_dataloader, FullBatch):
-            lap, limits = self.steps_per_epoch, trainer.fit_loop.epoch_loop
-            if limits.max_steps != -1:
-                self._max_steps, limits.max_steps = limits.max_steps, -1
-        ends = [epochs * lap if epochs else -1, self._max_steps if self._max_steps != -1 else trainer.max_steps]
-        ends = [end for end in ends if end != -1]
+            lap = self.steps_per_epoch
+        ends = [end for end in (epochs * lap if epochs else -1, self._max_steps) if end != -1]
         self.total_steps = min(ends) if ends else None
         self._shown = shown_steps(self.total_steps or ENDLESS * lap, lap)
 
@@ -340,6 +340,10 @@ class CalibrationModule(LightningModule):
                 f"--model.learning_rate: expected one with which the optimiser converges, but with {rate:g} the loss "
                 f"is {after:.3g} °C² by step {self.steps}; lower it"
             )
+
+    def _is_near(self, moments: Moments) -> bool:
+        """Whether every instrument's line is within its tolerance of the exact one."""
+        return bool((self.distance(moments) <= self.tolerances).all())
 
     def _steps_left(self) -> int:
         if self._max_steps == -1:
