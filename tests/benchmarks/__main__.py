@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -29,12 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller tables, fewer turns: three minutes")
     parser.add_argument("--rows", type=int, help="readings of the tables on disk, such as 50000000")
+    parser.add_argument("--repeats", type=int, help="turns of each side")
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; may be repeated")
     parser.add_argument("--markdown", type=Path, help="write the table as Markdown to this file too")
     options = parser.parse_args(argv)
-    sizes = QUICK if options.quick else Sizes()
-    if options.rows:
-        sizes = Sizes(**(vars(sizes) | {"rows": options.rows}))
+    asked = {name: value for name in ("rows", "repeats") if (value := getattr(options, name))}
+    sizes = replace(QUICK if options.quick else Sizes(), **asked)
     quiet()
     print(machine())
     found = []

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+Measured = TypeVar("Measured")
 ROOT = Path(__file__).parents[2]
 # Starts a process from a small one: Linux counts the memory of what starts a process as that process's own.
 LAUNCHER = """
@@ -23,7 +24,7 @@ _, status, usage = os.wait4(child.pid, 0)
 took = time.perf_counter() - start
 child.returncode = os.waitstatus_to_exitcode(status)
 with open(sys.argv[1], "w") as report:
-    json.dump([took, usage.ru_maxrss, child.returncode], report)
+    json.dump([took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, child.returncode], report)
 """
 
 
@@ -82,9 +83,9 @@ class Row:
         return self.ratio >= bound if sign == "≥" else self.ratio <= bound
 
 
-def in_turns(repeats: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+def in_turns(repeats: int, sides: Mapping[str, Callable[[], Measured]]) -> dict[str, list[Measured]]:
     """Measures several sides in turns, so that what else the machine does meets all of them."""
-    found: dict[str, list[float]] = {name: [] for name in sides}
+    found: dict[str, list[Measured]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
             found[name].append(side())
@@ -114,11 +115,13 @@ class Process:
     """What a process took.
 
     Attributes:
-        seconds: From its start to its end.
+        seconds: From its start to its end, on the clock.
+        busy: Processor time, which other jobs on the machine disturb less.
         megabytes: Its largest resident memory.
     """
 
     seconds: float
+    busy: float
     megabytes: float
 
 
@@ -132,10 +135,10 @@ def process(*arguments: str, folder: Path) -> Process:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-S", "-c", LAUNCHER, str(report), sys.executable, *arguments]
     ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, check=False)
-    took, peak, code = json.loads(report.read_text(encoding="utf-8"))
+    took, busy, peak, code = json.loads(report.read_text(encoding="utf-8"))
     if code:
         raise RuntimeError(f"{arguments} ended with {code}: {ended.stderr[-2000:]}")
-    return Process(took, peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
+    return Process(took, busy, peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def median(values: Sequence[float]) -> float:

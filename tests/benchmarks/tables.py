@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from .data import write
 from .measuring import Process, Row, Sizes, divided, in_turns, less, median, process
@@ -70,25 +71,22 @@ def rows(sizes: Sizes, folder: Path) -> Iterator[Row]:
 
 def table(sizes: Sizes, folder: Path, path: Path, target: float) -> Iterator[Row]:
     """Measures one table."""
-    peaks: list[float] = []
-
-    def ours() -> float:
-        run = fit(path, folder)
-        peaks.append(run.megabytes)
-        return run.seconds
-
-    sides: dict[str, Callable[[], float]] = {
-        "fit": ours,
-        "imports": lambda: script(IMPORTS, folder).seconds,
+    sides: dict[str, Callable[[], Process]] = {
+        "fit": lambda: fit(path, folder),
+        "imports": lambda: script(IMPORTS, folder),
     }
     for peer, (text, imports) in PEERS.items():
-        sides[peer] = lambda text=text: script(text, folder, path).seconds  # type: ignore[misc]  # bound now
-        sides[f"imports of {peer}"] = lambda imports=imports: script(imports, folder).seconds  # type: ignore[misc]
+        sides[peer] = lambda text=text: script(text, folder, path)  # type: ignore[misc]  # bound now
+        sides[f"imports of {peer}"] = lambda imports=imports: script(imports, folder)  # type: ignore[misc]
     found = in_turns(sizes.repeats, sides)
-    net = less(found["fit"], found["imports"])
     what = f"fit, {sizes.rows} readings in {path.suffix[1:]}"
     for number, peer in enumerate(PEERS):
-        theirs = less(found[peer], found[f"imports of {peer}"])
-        figures = f"{median(net):.2f} and {median(theirs):.2f} s"
-        yield Row(f"{what} / {peer}", divided(net, theirs), figures, ("≤", 1.0 if number else target))
+        for name, unit in (("seconds", "s"), ("busy", "s of processor time")):
+            taken = {side: [getattr(run, name) for run in runs] for side, runs in found.items()}
+            net = less(taken["fit"], taken["imports"])
+            theirs = less(taken[peer], taken[f"imports of {peer}"])
+            figures = f"{median(net):.2f} and {median(theirs):.2f} {unit}"
+            bound: tuple[Literal["≤"], float] = ("≤", 1.0 if number else target)
+            yield Row(f"{what} / {peer}", divided(net, theirs), figures, bound if name == "seconds" else None)
+    peaks = [run.megabytes for run in found["fit"]]
     yield Row(f"{what}: peak memory / 1 GB", [peak / 1000 for peak in peaks], f"{max(peaks):.0f} MB", ("≤", 1.0))
