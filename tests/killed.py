@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from thermofit_pl import cli
 from thermofit_pl.__main__ import main

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # it ships no types
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""A signal to one process stops all at one step, and a lost one ends the run, which then goes on as if never stopped."""
+"""A signal to one process stops all at one step, a lost one ends the run, and it goes on as if never stopped."""
 
 import json
 import os

@@ -20,7 +20,7 @@ from thermofit_pl.findings import Source
 from thermofit_pl.intake import Intake
 from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
 from thermofit_pl.meeting import gathered, is_shared, refuse_together
-from thermofit_pl.moments import Moments, Readings
+from thermofit_pl.moments import Moments, Readings, as_tensor
 from thermofit_pl.splits import Part, Split
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ class ReadingsDataModule(LightningDataModule):
         """
         assert self.table is not None
         table, first = self.table, self._rank()[0] == 0
-        return Stream(lambda: ((torch.from_numpy(x),) for x in (table.indications() if first else ())))
+        return Stream(lambda: ((as_tensor(x),) for x in (table.indications() if first else ())))
 
     def _raw(self, part: Part) -> Iterator[tuple[Tensor, ...]]:
         """Reads this process's share of a part, so that each reading counts once."""
@@ -363,7 +363,7 @@ class ReadingsDataModule(LightningDataModule):
         for block in blocks:
             assert block.reference is not None
             found = True
-            yield torch.from_numpy(block.indication), torch.from_numpy(block.reference)
+            yield as_tensor(block.indication), as_tensor(block.reference)
         if world > 1 and not found:  # a score that was never updated would warn
             yield torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.float64)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation
 from thermofit_pl.meeting import gathered
-from thermofit_pl.moments import Moments
+from thermofit_pl.moments import Moments, as_tensor
 from thermofit_pl.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.splits import PARTS, Part
 
@@ -59,7 +59,7 @@ class Intake:
         if self._keep:
             self._kept[part].append(block)
         if not self._fleet:
-            self.moments[part].update(torch.from_numpy(block.indication), torch.from_numpy(block.reference))
+            self.moments[part].update(as_tensor(block.indication), as_tensor(block.reference))
             return
         pending = self._pending[part]
         pending.append(block)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from thermofit_pl.moments import Moments
+from thermofit_pl.moments import Moments, as_tensor
 from thermofit_pl.readings import Block
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +95,7 @@ class LagProducts:
 
         The first block alone would not do: at one set point, it has a slope of mere noise.
         """
-        self._moments.update(torch.from_numpy(x), torch.from_numpy(y))
+        self._moments.update(as_tensor(x), as_tensor(y))
         _, *frame, _, slope, _ = self._moments.moments[0].tolist()
         change = self._change((frame[0], frame[1], slope))
         self.products = change @ self.products @ change.T

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -214,6 +216,11 @@ class Moments(Metric):
         other.moments, other.lowest, other.highest = moments, lowest, highest
         other._update_count = self._update_count  # torchmetrics warns of a compute before any update
         return other
+
+
+def as_tensor(column: NDArray[np.float64]) -> Tensor:
+    """Returns a column of readings as a tensor; a copy, where what it belongs to must not be written to."""
+    return torch.from_numpy(column if column.flags.writeable else column.copy())
 
 
 def of_readings(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -78,8 +78,8 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     if data.normalization_rule not in ("none", 1.0) and data.instruments is None:
         (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), module.raw
         print(
-            f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are shown, "
-            f"at w {raw_w.item():.5f} °C/unit, b {raw_b.item():.4f} °C."
+            f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are "
+            f"shown, at w {raw_w.item():.5f} °C/unit, b {raw_b.item():.4f} °C."
         )
     for part, purpose in HELD_OUT.items():
         if data.held_out(part):
