@@ -19,6 +19,7 @@ UNUSED = {
     "overfit_batches": "a line has two parameters and nothing to overfit; --trainer.limit_train_batches takes a part",
     "model_registry": "a run stays on this computer",
 }
+NO_FLOAT64 = "--trainer.accelerator: expected cpu or cuda, but got mps, which has no float64; choose cpu"
 POSITIVE = ("max_epochs", "max_steps", "limit_train_batches", "limit_predict_batches", "check_val_every_n_epoch")
 KEPT = ("w", "b", "learning_rate", "dtype", "finish", "snap")  # what a fit that goes on can't change in the module
 SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_momentum", "base_momentum")
@@ -43,6 +44,8 @@ def refuse_unused(config: Mapping[str, Any]) -> None:
             raise InputError(
                 f"--trainer.{option}: expected it to be left out, since {why}, but got {config[option]}; leave it out"
             )
+    if config.get("accelerator") == "mps":  # also where there is none, before it is looked for
+        raise InputError(NO_FLOAT64)
     for option in POSITIVE:
         if config.get(option) == 0:
             raise InputError(f"--trainer.{option}: expected more than 0, but got {config[option]}; leave it out")
@@ -57,7 +60,7 @@ def refuse_options(trainer: Trainer) -> None:
     if trainer.precision not in ("32-true", "64-true"):
         refuse_precision(trainer.precision)
     if isinstance(trainer.accelerator, MPSAccelerator):
-        raise InputError("--trainer.accelerator: expected cpu or cuda, but got mps, which has no float64; choose cpu")
+        raise InputError(NO_FLOAT64)
 
 
 def refuse_precision(precision: object, dtype: str = "float64") -> None:

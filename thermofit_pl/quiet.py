@@ -26,6 +26,7 @@ def quiet() -> Iterator[None]:
             r"[\s\S]*deprecated in v4\.\d+\.\d+",  # jsonargparse's, met in Lightning
             r"[\s\S]*JsonargparseDeprecationWarning",
             r"[\s\S]*trying to `self.log\(\)` but `Trainer\(barebones",  # a fit without metrics is what was asked for
+            r"[\s\S]*GPU available but not used",  # as it was asked for, or since Apple's has no float64
             r"[\s\S]*log_every_n_steps",  # curves go by our own count of steps
             r"[\s\S]*recommended to use `self.log\(",  # every process has the same score
             r"[\s\S]*Unable to serialize instance",  # in what config.yaml says of a callback's own default
