@@ -192,7 +192,7 @@ def test_what_one_process_finds_is_said_once(tables: Path, tmp_path: Path) -> No
 def test_scores_and_predictions_on_several_processes_are_those_of_one(tables: Path, tmp_path: Path) -> None:
     data = ["--data.path", str(tables / "thousand.csv"), *COLUMNS]
     fit = {"arguments": [*FIT, *data, "--data.val_fraction", "0.3"], "shared": 0, "folder": str(tmp_path)}
-    commands = []
+    commands: list[dict[str, Any]] = []
     for processes in (1, 2, 4):
         several = ["--trainer.devices", str(processes), "--trainer.strategy", "ddp_fork"] if processes > 1 else []
         for what in ("validate", "test"):  # held-out readings, and all

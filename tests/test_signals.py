@@ -97,7 +97,7 @@ def test_a_run_that_one_process_was_asked_to_stop_goes_on_to_the_last_bit(
     w, b, steps = end(folder / "whole")
     assert 0 < stopped_at < steps
     assert end(folder / "again") == (w, b, steps)  # to the last bit
-    assert end(folder / "alone") == (pytest.approx(w, rel=1e-12, abs=0), pytest.approx(b, rel=1e-12, abs=0), steps)
+    assert end(folder / "alone") == pytest.approx((w, b, steps), rel=1e-12, abs=0)
     results = [
         json.loads((folder / root / "fit/version_1/calibration.json").read_text()) for root in ("again", "alone")
     ]
