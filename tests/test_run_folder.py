@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.run_folder import RunFolder
@@ -25,7 +25,9 @@ def test_two_that_start_together_get_a_folder_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [TensorBoardLogger, CSVLogger])
-def test_a_logger_names_the_folder_and_never_writes_into_an_old_one(tmp_path: Path, kind: type[Logger]) -> None:
+def test_a_logger_names_the_folder_and_never_writes_into_an_old_one(
+    tmp_path: Path, kind: type[TensorBoardLogger] | type[CSVLogger]
+) -> None:
     named = kind(save_dir=tmp_path, name="mine", version=3)
     folder = RunFolder(tmp_path / "elsewhere", "fit", [named])
     assert folder.path == tmp_path / "mine" / "version_3"
