@@ -71,9 +71,11 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
         .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
     )
     for batch in frame.collect_batches(chunk_size=BLOCK, maintain_order=True):
-        rows = range(start + 1, start + 1 + batch.height)
-        start += batch.height
-        yield Part(columns_of(file.path, wanted, batch, wanted.columns, rows), rows, start * file.size // file.n_rows)
+        for piece in batch.iter_slices(BLOCK):  # Polars' own pieces may be larger
+            rows = range(start + 1, start + 1 + piece.height)
+            start += piece.height
+            values = columns_of(file.path, wanted, piece, wanted.columns, rows)
+            yield Part(values, rows, start * file.size // file.n_rows)
 
 
 def _columnar_view(file: TableFile, name: str, names_in: str | None) -> pl.Expr:
