@@ -17,6 +17,7 @@ from thermofit_pl.intake import Intake
 from thermofit_pl.labels import Labels
 from thermofit_pl.least_squares import least_squares, refuse_no_line
 from thermofit_pl.readings import ABSOLUTE_ZERO, LARGEST, Block
+from thermofit_pl.text_tables import BLOCK
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -60,13 +61,18 @@ def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | Non
     labels = Labels()
     codes = None if instrument is None else _codes(instrument, len(x), labels)
     intake = Intake(fleet=codes is not None)
-    intake.add("train", Block(x, y, None, Path(), range(1, len(x) + 1), codes))
+    for start in range(0, len(x), BLOCK):  # the sample is thinned on the way, not from all at once
+        rows = range(start + 1, min(start + BLOCK, len(x)) + 1)
+        at = slice(start, start + BLOCK)
+        intake.add("train", Block(x[at], y[at], None, Path(), rows, None if codes is None else codes[at]))
     intake.arrange(None if codes is None else labels.names())
     moments = intake.moments["train"]
     if codes is None:
         refuse_no_line(moments, "The readings")
     result = conclude(moments, least_squares(moments), intake.sample)
-    source = Source(data_sha256=hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest())
+    digest = hashlib.sha256(x.data)
+    digest.update(y.data)
+    source = Source(data_sha256=digest.hexdigest())
     return result.calibration(source) if intake.instruments is None else tabulate(result, intake.instruments, source)
 
 
