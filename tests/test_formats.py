@@ -8,6 +8,7 @@ import os
 import random
 import zipfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ MANY = ",".join(f"column {i}" for i in range(1000)).encode() + b"\n" + b",".join
         (parquet(shown=[[1]], true=[2]), r"expected numbers in column 'shown' .* its type is List\(Int64\)"),
         (parquet(shown=[{"a": 1}], true=[2]), r"its type is Struct"),
     ],
+    ids=map(str, count()),  # contents differ from run to run, and two workers need the same names
 )  # fmt: skip
 def test_files_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "readings.csv"
