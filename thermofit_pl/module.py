@@ -24,7 +24,7 @@ from thermofit_pl.options import refuse_batch_options, refuse_divergence, refuse
 from thermofit_pl.scales import SCALES
 
 ENDLESS = 1000  # epochs that a curve is laid out for where no end is set
-TOLD = 16  # mini-batches between two losses that Lightning is told: its log takes longer than a step
+TOLD = 50  # mini-batches between two losses that Lightning is told: its log takes longer than a step
 GROWTH = 1e8  # of the loss, beyond which a run diverges: momentum overshoots a thousandfold and comes back
 
 Batch = Moments | Readings | tuple[Tensor, Tensor]
