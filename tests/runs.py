@@ -14,9 +14,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.callbacks import WriteCalibration
-from thermofit_pl.curves import Curves
 from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.module import CalibrationModule
+from thermofit_pl.showing.curves import Curves
 
 TEN = {
     500: 7.860124, 1000: 3.828542, 1500: 3.092191, 2000: 2.957699, 2500: 2.933135,

@@ -14,7 +14,7 @@ import pytest
 from runs import run
 from test_inspection import NAMES, inspecting
 
-from thermofit_pl.board import RESULTS, SETTINGS
+from thermofit_pl.showing.board import RESULTS, SETTINGS
 
 pytestmark = pytest.mark.browser
 

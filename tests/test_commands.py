@@ -41,9 +41,7 @@ def test_show_prints_the_summary(capsysbinary: pytest.CaptureFixture[bytes]) -> 
 
 
 def test_last_is_the_newest_run(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    with pytest.raises(
-        InputError, match=r"Expected a run with a calibration under logs/ for 'last', but found none"
-    ):
+    with pytest.raises(InputError, match=r"Expected a run with a calibration under logs/ for 'last', but found none"):
         commands.main(["show", "last"])
     for when, name in enumerate(("b", "c", "a")):
         run = Path("logs", "fit", name)

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from thermofit_pl import descent as way
 from thermofit_pl import figures, fit
 from thermofit_pl.calibration import Calibration
-from thermofit_pl.drawing import SIZE, new_figure, png
 from thermofit_pl.findings import Outlying
+from thermofit_pl.showing import descent as way
+from thermofit_pl.showing.drawing import SIZE, new_figure, png
 
 
 def shown(c: Calibration, x: Any, y: Any) -> figures.Shown:

@@ -16,7 +16,7 @@ import thermofit_pl
 from thermofit_pl.__main__ import main
 from thermofit_pl.errors import InputError
 from thermofit_pl.fleet import Calibrations, load
-from thermofit_pl.fleet_summary import fleet_summary, outlier_p
+from thermofit_pl.fleets.summary import fleet_summary, outlier_p
 
 Columns = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]
 NAMES = [f"sensor-{index}" for index in range(12)]

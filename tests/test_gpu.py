@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from running import refused, run
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.processes import refuse_strategy
+from thermofit_pl.training.processes import refuse_strategy
 
 CARD = pytest.mark.gpu
 WITHOUT = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from running import files, run, table
 
-from thermofit_pl.checkpoints import load_checkpoint
+from thermofit_pl.training.checkpoints import load_checkpoint
 
 HERE = Path(__file__).parent
 

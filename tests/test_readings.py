@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thermofit_pl import readings, text_tables
+from thermofit_pl import readings
 from thermofit_pl.errors import InputError
 from thermofit_pl.readings import Block, Table
+from thermofit_pl.tables import text_tables
 
 Write = Callable[..., str]
 

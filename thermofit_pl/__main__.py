@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from thermofit_pl import __version__
 from thermofit_pl.about import LIGHT, TRAINING
 from thermofit_pl.errors import InputError
-from thermofit_pl.stopping import Signals, Stopped
+from thermofit_pl.training.stopping import Signals, Stopped
+from thermofit_pl.training.words import LostError, is_first
 from thermofit_pl.wording import printable
-from thermofit_pl.words import LostError, is_first
 
 HELP = f"""usage: thermofit_pl COMMAND [options]
 
@@ -60,7 +60,7 @@ def _run(argv: list[str], signals: Signals) -> int:
         print(f"thermofit_pl {__version__}")
         return 0
     if argv[0] == "inspect":
-        from thermofit_pl.inspection import main as inspect
+        from thermofit_pl.showing.inspection import main as inspect
 
         return inspect(argv)
     if argv[0] in LIGHT:

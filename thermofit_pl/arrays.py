@@ -12,12 +12,12 @@ import torch
 from thermofit_pl.errors import InputError
 from thermofit_pl.findings import Source
 from thermofit_pl.finish import conclude
-from thermofit_pl.fleet_result import tabulate
+from thermofit_pl.fleets.result import tabulate
 from thermofit_pl.intake import Intake
-from thermofit_pl.labels import Labels
 from thermofit_pl.least_squares import least_squares, refuse_no_line
 from thermofit_pl.readings import ABSOLUTE_ZERO, LARGEST, Block
-from thermofit_pl.text_tables import BLOCK
+from thermofit_pl.tables.labels import Labels
+from thermofit_pl.tables.text_tables import BLOCK
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -17,10 +17,10 @@ from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.files import atomic_write
 from thermofit_pl.finish import Ended, conclude
 from thermofit_pl.fleet import Calibrations
-from thermofit_pl.fleet_result import tabulate
+from thermofit_pl.fleets.result import tabulate
 from thermofit_pl.laps import is_plain_sgd
 from thermofit_pl.module import CalibrationModule
-from thermofit_pl.options import is_rehearsal
+from thermofit_pl.training.options import is_rehearsal
 
 LINES = 20  # of losses that a run prints, at the most
 

@@ -14,28 +14,28 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from thermofit_pl import processes
-from thermofit_pl.arguments import Parser, arrange, parser_kwargs, settle_learning_rate
-from thermofit_pl.building import about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.callbacks import SaveConfig, StepBar, WriteCalibration
-from thermofit_pl.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
-from thermofit_pl.curves import Curves
 from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.errors import InputError
 from thermofit_pl.module import CalibrationModule
-from thermofit_pl.options import (
+from thermofit_pl.quiet import quiet
+from thermofit_pl.showing.curves import Curves
+from thermofit_pl.training import processes
+from thermofit_pl.training.arguments import Parser, arrange, parser_kwargs, settle_learning_rate
+from thermofit_pl.training.building import about_trainer, listed, optimizer_of, place_files
+from thermofit_pl.training.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
+from thermofit_pl.training.options import (
     refuse_another_run,
     refuse_batch_options,
     refuse_options,
     refuse_precision,
     refuse_unused,
 )
-from thermofit_pl.predictions import ESTIMATE, WritePredictions
-from thermofit_pl.quiet import quiet
-from thermofit_pl.report import report
-from thermofit_pl.run_folder import ROOT, RunFolder
-from thermofit_pl.stopping import Signals
-from thermofit_pl.words import is_first
+from thermofit_pl.training.predictions import ESTIMATE, WritePredictions
+from thermofit_pl.training.report import report
+from thermofit_pl.training.run_folder import ROOT, RunFolder
+from thermofit_pl.training.stopping import Signals
+from thermofit_pl.training.words import is_first
 
 EPOCHS = 10  # of a fit, unless told otherwise: 5,000 steps with the full batch, as in the notebook
 # what Trainer's methods take beside a checkpoint: not the user's to choose

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from thermofit_pl.apply import apply
+from thermofit_pl.correcting.apply import apply
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import standard_output
 from thermofit_pl.fleet import load

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from thermofit_pl.descent import Descent, draw_learning_curve, draw_loss
-from thermofit_pl.drawing import BLACK, BLUE, ORANGE, SKY, label, png
 from thermofit_pl.scales import SCALES
+from thermofit_pl.showing.descent import Descent, draw_learning_curve, draw_loss
+from thermofit_pl.showing.drawing import BLACK, BLUE, ORANGE, SKY, label, png
 from thermofit_pl.wording import count, printable, short, signed, two_digits
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from thermofit_pl.laps import Lap, shown_steps
 from thermofit_pl.least_squares import Line, distance
 from thermofit_pl.metrics import LargestError
 from thermofit_pl.moments import Moments, Readings
-from thermofit_pl.options import refuse_batch_options, refuse_divergence, refuse_options
 from thermofit_pl.scales import SCALES
+from thermofit_pl.training.options import refuse_batch_options, refuse_divergence, refuse_options
 
 ENDLESS = 1000  # epochs that a curve is laid out for where no end is set
 TOLD = 50  # mini-batches between two losses that Lightning is told: its log takes longer than a step

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from thermofit_pl.cells import Part, Wanted, quoted
-from thermofit_pl.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
-from thermofit_pl.checks import LARGEST as LARGEST
-from thermofit_pl.checks import check
 from thermofit_pl.errors import InputError
-from thermofit_pl.formats import TableFile, check_column, find_files, open_table
-from thermofit_pl.hashing import FileHash
-from thermofit_pl.parts import count_rows, frames, parts
-from thermofit_pl.text_tables import BLOCK
+from thermofit_pl.tables.cells import Part, Wanted, quoted
+from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
+from thermofit_pl.tables.checks import LARGEST as LARGEST
+from thermofit_pl.tables.checks import check
+from thermofit_pl.tables.formats import TableFile, check_column, find_files, open_table
+from thermofit_pl.tables.hashing import FileHash
+from thermofit_pl.tables.parts import count_rows, frames, parts
+from thermofit_pl.tables.text_tables import BLOCK
 from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from thermofit_pl.cells import Columns, Rows
+    from thermofit_pl.tables.cells import Columns, Rows
 
 SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
 

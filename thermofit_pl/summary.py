@@ -35,7 +35,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
     from thermofit_pl.fleet import Calibrations
 
     if isinstance(calibration, Calibrations):
-        from thermofit_pl.fleet_summary import fleet_summary  # numpy, 0.1 s
+        from thermofit_pl.fleets.summary import fleet_summary  # numpy, 0.1 s
 
         return fleet_summary(calibration)
     c = calibration

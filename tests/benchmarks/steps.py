@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from thermofit_pl import CalibrationModule, ReadingsDataModule
 from thermofit_pl.callbacks import StepBar
-from thermofit_pl.checkpoints import EpochCheckpoint
-from thermofit_pl.curves import Curves
-from thermofit_pl.stopping import Signals
+from thermofit_pl.showing.curves import Curves
+from thermofit_pl.training.checkpoints import EpochCheckpoint
+from thermofit_pl.training.stopping import Signals
 
 from .data import NOTEBOOK, readings, write
 from .measuring import Row, Sizes, divided, in_turns, median

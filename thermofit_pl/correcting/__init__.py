@@ -1,0 +1,1 @@
+"""Correcting a table by a calibration, without torch."""

@@ -1,0 +1,1 @@
+"""What a run shows in TensorBoard, and in the figures beside it."""

@@ -1,0 +1,90 @@
+"""A table's file becomes parts: some thousand rows of float64 columns at a time, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from thermofit_pl.errors import InputError
+from thermofit_pl.tables.cells import Part, Wanted, columns_of
+from thermofit_pl.tables.formats import TableFile, readable
+from thermofit_pl.tables.text_tables import BLOCK, cut, text_frames, text_parts, unique
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[Part]:
+    """Reads the rows of a file from byte `low` to byte `high`.
+
+    However the file is cut, every row belongs to exactly one of its intervals.
+    """
+    try:
+        with readable(file.path):
+            yield from (text_parts if file.kind == "text" else _columnar_parts)(file, wanted, low, high)
+    except InputError:
+        file.check_unchanged()  # then that is what went wrong
+        raise
+    file.check_unchanged()
+
+
+def count_rows(file: TableFile, wanted: Wanted) -> int:
+    """How many rows a table has."""
+    with readable(file.path):
+        if file.kind == "text":
+            return sum(len(part.rows) for part in text_parts(file, wanted, float("-inf"), float("inf")))
+        return file.n_rows
+
+
+def frames(file: TableFile) -> pl.LazyFrame:
+    """The whole table for a copy of it: text as text, the columns of Parquet and Arrow as they are."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    if file.kind != "text":
+        return file.scan()
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = n_rows
+        with readable(file.path):
+            for frame in text_frames(file):
+                frame = frame if left is None else frame.head(left)
+                left = None if left is None else left - frame.height
+                frame = frame if columns is None else frame.select(columns)
+                yield frame if predicate is None else frame.filter(predicate)
+                if left == 0:
+                    return
+        file.check_unchanged()
+
+    return register_io_source(source, schema=dict.fromkeys(unique(file.columns), pl.String))
+
+
+def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[Part]:
+    start, stop = (cut(at, 0, file.size, file.n_rows) for at in (low, high))
+    if start == stop:
+        return
+    frame = (
+        file.scan()
+        .slice(start, stop - start)
+        .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
+    )
+    for batch in frame.collect_batches(chunk_size=BLOCK, maintain_order=True):
+        for piece in batch.iter_slices(BLOCK):  # Polars' own pieces may be larger
+            rows = range(start + 1, start + 1 + piece.height)
+            start += piece.height
+            values = columns_of(file.path, wanted, piece, wanted.columns, rows)
+            yield Part(values, rows, start * file.size // file.n_rows)
+
+
+def _columnar_view(file: TableFile, name: str, names_in: str | None) -> pl.Expr:
+    """A column as float64 where Polars can do that while it reads; as text where it can't, or where it holds names."""
+    import polars as pl
+
+    kind = file.types[file.columns.index(name)]
+    if name == names_in:
+        return pl.col(name).cast(pl.String)
+    if kind.is_temporal():
+        return pl.col(name).dt.timestamp("us").cast(pl.Float64) / 1e6
+    return pl.col(name).cast(pl.Float64 if kind.is_numeric() or kind == pl.Null else pl.String)

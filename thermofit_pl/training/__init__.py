@@ -1,0 +1,1 @@
+"""How a training command runs: its arguments, its folder, its processes, its end."""

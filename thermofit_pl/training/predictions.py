@@ -1,0 +1,100 @@
+"""What ``predict`` writes: the table as it was, with the estimate of each row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from thermofit_pl.files import atomic_write
+from thermofit_pl.training.options import is_rehearsal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from thermofit_pl.tables.formats import TableFile
+
+ESTIMATE = "estimate"  # the column that predict adds
+NUMBER = "indication of thermofit_pl"  # the column that a copy of a table brings along
+
+
+class WritePredictions(Callback):
+    """Writes ``predictions`` with every column of the table and the estimate of each row, in the table's own format.
+
+    Args:
+        folder: The run's.
+
+    Attributes:
+        path: Where they were written.
+        count: How many rows.
+        missing: How many of them have no estimate, since they have no indication.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path: Path | None = None
+        self.count = 0
+        self.missing = 0
+        self._estimates: list[Tensor] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps a batch's estimates: eight bytes a row."""
+        self._estimates.append(outputs.detach().cpu())
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Joins them to the table and writes it."""
+        import polars as pl
+
+        if not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]  # set by the connector, not in the class
+        estimate = pl.Series(ESTIMATE, torch.cat(self._estimates).numpy()).fill_nan(None)
+        self.count, self.missing = len(estimate), estimate.null_count()
+        if is_rehearsal(trainer):
+            return
+        rows = data.table.frames(NUMBER).drop(NUMBER).head(self.count)  # fewer than all with limit_predict_batches
+        frame = pl.concat([rows, pl.LazyFrame([estimate])], how="horizontal")
+        self.path = self.folder / f"predictions{suffix(data.table.format)}"
+        with atomic_write(self.path) as temporary:
+            write(frame, temporary, data.table.format, decimal_comma=data.decimal_comma)
+
+
+def suffix(like: TableFile) -> str:
+    """Returns how the name of a file of this format ends."""
+    text = ".tsv" if like.separator == "\t" else ".csv"
+    return f".{like.kind}" if like.kind != "text" else text + (".gz" if like.gz else "")
+
+
+def write(frame: pl.LazyFrame, path: Path, like: TableFile, *, decimal_comma: bool) -> None:
+    """Writes a table in the format of another, in bounded memory.
+
+    Args:
+        frame: The table.
+        path: Where to.
+        like: The other.
+        decimal_comma: Whether a text table writes 35,7 for 35.7.
+    """
+    if like.kind == "parquet":
+        frame.sink_parquet(path)
+    elif like.kind == "arrow":
+        frame.sink_ipc(path)
+    else:
+        frame.sink_csv(
+            path,
+            separator=like.separator,
+            decimal_comma=decimal_comma,
+            compression="gzip" if like.gz else "uncompressed",
+            check_extension=False,
+        )
