@@ -21,7 +21,13 @@ from thermofit_pl.module import CalibrationModule
 from thermofit_pl.quiet import quiet
 from thermofit_pl.showing.curves import Curves
 from thermofit_pl.training import processes
-from thermofit_pl.training.arguments import Parser, arrange, parser_kwargs, settle_learning_rate
+from thermofit_pl.training.arguments import (
+    Parser,
+    arrange,
+    parser_kwargs,
+    settle_learning_rate,
+    whole_numbers_first,
+)
 from thermofit_pl.training.building import about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.training.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
 from thermofit_pl.training.options import (
@@ -262,6 +268,7 @@ def main(argv: list[str], signals: Signals) -> int:
     """
     # tensors are small, and polars has threads of its own: with two of torch's, a fleet takes 2 to 4 times as long
     torch.set_num_threads(1)
+    whole_numbers_first()
     cli = CLI.__new__(CLI)
     cli.signals, cli.built = signals, None
     with quiet():

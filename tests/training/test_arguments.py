@@ -1,12 +1,15 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 import yaml  # type: ignore[import-untyped]  # it ships no types
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
 from running import run, table
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.training.arguments import arrange, split_off
+from thermofit_pl.training.arguments import arrange, split_off, whole_numbers_first
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +125,17 @@ def test_a_scheduler_alone_gets_plain_sgd(capsys: pytest.CaptureFixture[str]) ->
     written = yaml.safe_load(Path("logs/fit/version_0/config.yaml").read_text(encoding="utf-8"))
     assert written["optimizer"]["class_path"] == "torch.optim.SGD"
     assert written["optimizer"]["init_args"]["lr"] == 0.02
+
+
+def test_one_is_a_whole_number_whatever_typing_has_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    hints = Trainer.__init__.__annotations__
+    monkeypatch.setitem(hints, "limit_val_batches", float | int | None)
+    monkeypatch.setitem(hints, "val_check_interval", float | int | str | None)
+    whole_numbers_first()
+    assert get_args(hints["limit_val_batches"]) == (int, float, type(None))
+    assert get_args(hints["val_check_interval"]) == (int, float, str, type(None))
+    parser = LightningArgumentParser()
+    parser.add_lightning_class_args(Trainer, "trainer")
+    for typed, meant in (("1", int), ("0.5", float), ("1.0", float)):
+        found = parser.parse_args([f"--trainer.limit_val_batches={typed}"]).trainer.limit_val_batches
+        assert (found, type(found)) == (float(typed), meant)

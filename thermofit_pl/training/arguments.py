@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import yaml  # type: ignore[import-untyped]  # it ships no types
 from jsonargparse import dict_to_namespace
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from thermofit_pl.about import TRAINING
@@ -142,6 +143,22 @@ def settle_learning_rate(config: Any, parse_typed: Callable[[], Any]) -> None:
             "--optimizer.lr and --model.learning_rate: expected one of them, or the same number, but got "
             f"{init.lr:g} and {config.model.learning_rate:g}"
         )
+
+
+def whole_numbers_first() -> None:
+    """Lets Trainer's options that take a whole number or a share, such as limit_val_batches, take 1 for one batch.
+
+    Python's typing keeps whichever of Union[int, float] and Union[float, int] a process named first, and gives it for
+    the other. Where some package named float first, jsonargparse would read 1 as 1.0, which means all batches.
+    """
+    hints = Trainer.__init__.__annotations__
+    for name, hint in hints.items():
+        kinds = get_args(hint)
+        if int in kinds and float in kinds:
+            ordered: Any = int | float
+            for kind in kinds:
+                ordered = ordered if kind in (int, float) else ordered | kind
+            hints[name] = ordered
 
 
 def parser_kwargs(command: str) -> dict[str, Any]:
