@@ -34,6 +34,7 @@ from thermofit_pl.training.words import LostError, Words, code_in_words, lost
 
 GRACE = 10.0  # seconds that processes have to end by themselves after one of them is lost
 PARENT = "THERMOFIT_PL_PARENT"  # names the first process to those that it starts
+PROGRAM = "thermofit_pl"  # what python -m runs
 
 
 class Children(_SubprocessScriptLauncher):
@@ -75,7 +76,8 @@ class Children(_SubprocessScriptLauncher):
             "WORLD_SIZE": str(self.num_processes * self.num_nodes),
             PARENT: str(os.getpid()),
         }
-        command = [sys.executable, *subprocess._args_from_interpreter_flags(), "-m", __package__, *self.args]  # type: ignore[attr-defined]  # as multiprocessing does
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+        command = [sys.executable, *flags, "-m", PROGRAM, *self.args]
         for rank in range(1, self.num_processes):
             self.procs.append(subprocess.Popen(command, env=environment | {"LOCAL_RANK": str(rank)}))
 
