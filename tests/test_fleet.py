@@ -271,3 +271,14 @@ def test_mini_batches_give_each_instrument_its_own_gradient() -> None:
         assert sgd is not None
         assert full is not None
         assert [sgd.w, sgd.b] == pytest.approx([full.w, full.b], rel=1e-11, abs=0)
+
+
+def test_a_log_of_several_instruments_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pl.DataFrame({"t": [1, 2, 3], "s": ["a", "b", "a"], "x": [1.0, 2, 3], "y": [1.0, 2, 4]}).write_csv("log.csv")
+    options = ["--data.path", "log.csv", "--data.indication", "x", "--data.reference", "y", "--data.time", "t"]
+    assert main(["fit", *options, "--data.instrument", "s"]) == 2
+    assert "--data.time: expected it to be left out with several instruments" in capsys.readouterr().err
+    assert not Path("logs").exists()
