@@ -203,16 +203,18 @@ def test_fit_and_apply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -
     assert found.sgd.converged
     assert found.sgd.w == pytest.approx(found.w, rel=1e-9)
     new = pl.DataFrame(
-        {"sensor": ["sensor-6", "stuck", "nobody"], "shown": [50.0, 50.0, 50.0], "note": ["a", "b", "c"]}
+        {"sensor": ["sensor-6", "stuck", "nobody", "sensor-6"], "shown": [50.0, 50.0, 50.0, 1e4], "note": [*"abcd"]}
     )
     new.write_csv("new.csv")
     assert main(["apply", "last", "new.csv", "--output", "out.csv"]) == 0
-    assert "2 of 3 rows are of an instrument that is unknown or has no line" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 of 4 rows are of an instrument that is unknown or has no line" in said
+    assert "1 of 4 rows lie outside the calibrated range of their instrument" in said
     out = pl.read_csv("out.csv")
     assert out.columns == ["sensor", "shown", "note", "estimate", "u_line", "u_single", "extrapolated"]
     assert out["estimate"][0] == pytest.approx(found.correct(50.0).estimate, rel=1e-12)
     assert out["u_single"][0] == pytest.approx(found.correct(50.0).u_single, rel=1e-12)
-    assert out["estimate"].to_list()[1:] == [None, None]
+    assert out["estimate"].to_list()[1:3] == [None, None]
     assert main(["show", "last"]) == 0
 
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.tables.cells import Part, Wanted, quoted
+from thermofit_pl.tables.cells import Part, Wanted
 from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
+from thermofit_pl.tables.copies import frames
 from thermofit_pl.tables.formats import TableFile, check_column, find_files, open_table
 from thermofit_pl.tables.hashing import FileHash
-from thermofit_pl.tables.parts import count_rows, frames, parts
+from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.text_tables import BLOCK
-from thermofit_pl.wording import printable
+from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -83,3 +83,8 @@ def printable(text: str | os.PathLike[str], longest: int = 200) -> str:
     whole = os.fspath(text)
     kept = whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
+
+
+def quoted(text: object, limit: int = 40) -> str:
+    """Returns a text from a file in quotes, shortened, and without anything that a terminal would act on."""
+    return f"'{printable(str(text), limit)}'"

@@ -107,6 +107,13 @@ def test_missing_cells_stay_and_are_counted(capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+@pytest.mark.parametrize("text", ["t_u,room\n50,a\n   \n\n60,\n", "room,t_u\na,50\n \t\n,60\n", "t_u\n50\n  \n60\n"])
+def test_blank_lines_are_no_rows_and_empty_cells_stay_empty(text: str) -> None:
+    apply(CALIBRATION, write("t.csv", text), output="out.csv")
+    assert '""' not in Path("out.csv").read_text(encoding="utf-8")
+    assert pl.read_csv("out.csv")["t_u"].to_list() == [50, 60]
+
+
 def test_missing_values_of_parquet() -> None:
     pl.DataFrame({"t_u": [None, float("nan"), float("-inf"), 50.0]}).write_parquet("t.parquet")
     apply(CALIBRATION, "t.parquet", output="out.parquet")

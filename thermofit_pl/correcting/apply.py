@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from thermofit_pl.calibration import Calibration
     from thermofit_pl.correcting.corrections import Correction
-    from thermofit_pl.correcting.counting import Counted
+    from thermofit_pl.correcting.counting import Indications, Tally
     from thermofit_pl.fleet import Calibrations
     from thermofit_pl.tables.formats import TableFile
 
@@ -67,7 +67,7 @@ def apply(
     Raises:
         InputError: The table can't be used, holds a cell that is no number, or the result can't be written.
     """
-    from thermofit_pl.correcting.counting import Counted
+    from thermofit_pl.correcting.counting import Indications
 
     with ExitStack() as stack:
         path = stack.enter_context(_spooled_input()) if table == "-" else table
@@ -78,13 +78,12 @@ def apply(
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
             raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
         target = stack.enter_context(standard_output() if place == "-" else atomic_write(place))
-        readings = [Counted(each.column, decimal_comma, each.indication_range) for each in todo]
-        _write(todo, tables, readings, target, kind)
-        for reading in readings:
-            if reading.wrong:
-                _complain(path, reading.column, decimal_comma)
-        unknown = [_unknown(calibration, tables, each.instrument) for each in todo if each.instrument is not None]
-    _report(todo, readings, sum(unknown), place)
+        indications = [Indications(each.column, decimal_comma) for each in todo]
+        tallies = _write(todo, tables, indications, target, kind)
+        for each in indications:
+            if each.wrong:
+                _complain(path, each.column, decimal_comma)
+    _report(todo, tallies, place)
 
 
 def _open(
@@ -109,18 +108,6 @@ def _open(
     return todo, tables
 
 
-def _unknown(calibration: Any, tables: Sequence[TableFile], instrument: str) -> int:
-    """Counts the rows whose instrument is unknown or has no line."""
-    import polars as pl
-
-    from thermofit_pl.tables.parts import frames
-
-    lined = calibration.frame.drop_nulls("w")["instrument"].implode()
-    name = pl.col(instrument).cast(pl.String).str.strip_chars()
-    counts = [frames(table).select((~name.is_in(lined)).fill_null(True).sum()).collect().item() for table in tables]
-    return sum(counts)
-
-
 def _complain(path: str, column: str, decimal_comma: bool) -> None:
     """Names the first cell that is no number, with its row."""
     from thermofit_pl.readings import Table
@@ -132,27 +119,33 @@ def _complain(path: str, column: str, decimal_comma: bool) -> None:
 def _write(
     todo: Sequence[Correction],
     tables: Sequence[TableFile],
-    readings: Sequence[Counted],
+    indications: Sequence[Indications],
     target: Any,
     kind: tuple[str, bool],
-) -> None:
-    """Reads, corrects and writes, in bounded memory."""
+) -> list[Tally]:
+    """Reads, corrects, counts and writes, in one pass and in bounded memory."""
     import polars as pl
     from polars.exceptions import PolarsError
 
+    from thermofit_pl.correcting.counting import counted
+    from thermofit_pl.tables.copies import frames
     from thermofit_pl.tables.formats import readable
 
     free = _free_name([name for table in tables for name in table.columns])
     views = [f"{free} {number}" for number in range(len(todo))]
-    copies = [_viewed(table, readings, views) for table in tables]
-    corrected = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
-    for each, view in zip(todo, views, strict=True):
-        corrected = each.add(corrected, view)
-    corrected = corrected.drop(views)
     failure = 0
     with readable(tables[0].path):
+        copies = [
+            frame.with_columns(each.number(frame).alias(view) for each, view in zip(indications, views, strict=True))
+            for frame in map(frames, tables)
+        ]
+        corrected = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
+        for each, view in zip(todo, views, strict=True):
+            corrected = each.add(corrected, view)
+        names = [(view, each.results[0], each.results[-1]) for each, view in zip(todo, views, strict=True)]
+        corrected, tallies = counted(corrected, names)
         try:
-            _sink(corrected, target, kind, readings[0].decimal_comma)
+            _sink(corrected, target, kind, indications[0].decimal_comma)
         except (OSError, PolarsError) as error:
             found = re.search(r"os error (\d+)", str(error))
             failure = int(found[1]) if found else getattr(error, "errno", None) or 0
@@ -160,16 +153,7 @@ def _write(
                 raise
     if failure:
         raise OSError(failure, os.strerror(failure))
-
-
-def _viewed(table: TableFile, readings: Sequence[Counted], views: Sequence[str]) -> pl.LazyFrame:
-    """Gives a table with each column of indications beside as Float64."""
-    from thermofit_pl.tables.parts import frames
-
-    frame = frames(table)
-    for reading, view in zip(readings, views, strict=True):
-        frame = reading.beside(frame, table, view)
-    return frame
+    return tallies
 
 
 def _sink(frame: pl.LazyFrame, target: Any, kind: tuple[str, bool], decimal_comma: bool) -> None:
@@ -218,28 +202,35 @@ def _free_name(columns: Sequence[str]) -> str:
     return name
 
 
-def _report(todo: Sequence[Correction], readings: Sequence[Counted], unknown: int, place: str) -> None:
-    lines, rows = [], 0
-    for each, reading in zip(todo, readings, strict=True):
-        rows, missing, outside = reading.totals()
+def _report(todo: Sequence[Correction], tallies: Sequence[Tally], place: str) -> None:
+    lines = []
+    for each, tally in zip(todo, tallies, strict=True):
+        of = f"of {count(tally.rows)} rows"
         where = f" in column {printable(each.column)}" if len(todo) > 1 else ""
-        if missing:
-            lines.append(f"{count(missing)} of {count(rows)} rows have no indication{where}; their results are empty.")
-        if outside:
-            low, high = (signed(f"{end:.6g}") for end in each.indication_range)
+        if tally.missing:
+            lines.append(f"{count(tally.missing)} {of} have no indication{where}; their results are empty.")
+        if tally.outside:
             lines.append(
-                f"{count(outside)} of {count(rows)} rows lie outside the calibrated range{where}, {low} to {high}: no "
-                "reading supports the line there."
+                f"{count(tally.outside)} {of} lie outside the calibrated range{where}{_span(each)}: no reading "
+                "supports the line there."
             )
-    if unknown:
-        lines.append(
-            f"{count(unknown)} of {count(rows)} rows are of an instrument that is unknown or has no line; their "
-            "results are empty."
-        )
+        if tally.unknown:
+            lines.append(
+                f"{count(tally.unknown)} {of} are of an instrument that is unknown or has no line{where}; their "
+                "results are empty."
+            )
     if place != "-":
-        lines.append(f"Corrected {count(rows)} rows into {printable(place)}.")
+        lines.append(f"Corrected {count(tallies[0].rows)} rows into {printable(place)}.")
     if sys.stderr is not None:
         print("\n".join(lines), file=sys.stderr, end="\n" if lines else "")
+
+
+def _span(correction: Correction) -> str:
+    """The calibrated range in words; where each row has its own, whose it is."""
+    if correction.indication_range is None:
+        return " of their instrument"
+    low, high = (signed(f"{end:.6g}") for end in correction.indication_range)
+    return f", {low} to {high}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,14 +27,14 @@ class Correction:
         column: The column of the indications.
         instrument: The column that names each row's instrument; None where one line serves all rows.
         results: The names of the columns that are added.
-        indication_range: The calibrated range; without ends where each row has its own.
+        indication_range: The calibrated range; None where each row has its own.
         add: Adds the results to a table, given the name of the column that holds the indications as numbers.
     """
 
     column: str
     instrument: str | None
     results: tuple[str, ...]
-    indication_range: tuple[float, float]
+    indication_range: tuple[float, float] | None
     add: Callable[[pl.LazyFrame, str], pl.LazyFrame]
 
 
@@ -78,8 +77,7 @@ def corrections(
     by = _needed(by_column, "instrument")
     if by not in columns:
         raise InputError(f"Expected a column {printable(by)!r} (--instrument), but the table has none of that name.")
-    everything = (-math.inf, math.inf)
-    return [Correction(column, by, RESULTS, everything, lambda frame, view: _by_row(calibration, frame, view, by))]
+    return [Correction(column, by, RESULTS, None, lambda frame, view: _by_row(calibration, frame, view, by))]
 
 
 def _needed(column: str | None, role: str) -> str:

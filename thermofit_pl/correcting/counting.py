@@ -1,61 +1,44 @@
-"""A column of indications as numbers, counted on the way."""
+"""Indications as numbers, and counts of what became of them, on the way to the file."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import polars as pl
 
-    from thermofit_pl.tables.formats import TableFile
 
-
-class Counted:
-    """Turns cells into numbers, and counts them.
+class Indications:
+    """Turns the cells of a column into numbers.
 
     Args:
         column: The column of the indications.
         decimal_comma: Whether text has 35,7 for 35.7.
-        indication_range: The calibrated range.
+
+    Attributes:
+        wrong: Whether a cell was neither a number nor missing.
     """
 
-    def __init__(self, column: str, decimal_comma: bool, indication_range: tuple[float, float]) -> None:
+    def __init__(self, column: str, decimal_comma: bool) -> None:
         self.column = column
         self.decimal_comma = decimal_comma
-        self._range = indication_range
-        self._batches: list[tuple[int, int, int, bool]] = []  # list.append is safe between Polars' threads
+        self.wrong = False
 
-    def beside(self, frame: pl.LazyFrame, table: TableFile, view: str) -> pl.LazyFrame:
-        """Adds the indication as Float64, under the name ``view``, null where there is none."""
+    def number(self, frame: pl.LazyFrame) -> pl.Expr:
+        """Gives the indication as Float64, null where there is none."""
         import polars as pl
 
-        from thermofit_pl.tables.formats import readable
-
         number = pl.col(self.column)
-        with readable(table.path):
-            if not frame.collect_schema()[self.column].is_numeric():
-                # counted on the way: to count text in a second query would be to parse it again
-                number = number.map_batches(self._numbers, return_dtype=pl.Float64, is_elementwise=True)
-                return frame.with_columns(number.alias(view))
+        if frame.collect_schema()[self.column].is_numeric():
             number = number.cast(pl.Float64)
-            number = pl.when(number.is_finite()).then(number)
-            # one column by itself is read at once, while Polars takes a thread for each batch that Python sees
-            counts = frame.select(pl.len(), number.count().alias("known"), number.is_between(*self._range).sum())
-            rows, known, inside = counts.collect(engine="streaming").row(0)
-        self._batches.append((rows, rows - known, known - inside, False))
-        return frame.with_columns(number.alias(view))
+        else:
+            number = number.map_batches(self._of_text, return_dtype=pl.Float64, is_elementwise=True)
+        return pl.when(number.is_finite()).then(number)
 
-    def _numbers(self, cells: pl.Series) -> pl.Series:
-        found, wrong = self._cast(cells)
-        if not found.is_finite().all():
-            found = found.set(~found.is_finite(), None)
-        missing = found.null_count()
-        outside = len(found) - missing - int(found.is_between(*self._range).sum())
-        self._batches.append((len(found), missing, outside, wrong))
-        return found
-
-    def _cast(self, cells: pl.Series) -> tuple[pl.Series, bool]:
-        """The cells as Float64, and whether one of them is neither a number nor missing."""
+    def _of_text(self, cells: pl.Series) -> pl.Series:
         import polars as pl
 
         from thermofit_pl.tables.cells import numbers
@@ -63,19 +46,63 @@ class Counted:
         if not self.decimal_comma:
             found = cells.cast(pl.Float64, strict=False)
             if found.null_count() == cells.null_count():
-                return found, False
+                return found
         # spaces, commas and words for a missing value: with more care, at twice the time
         values, wrong = numbers(cells, decimal_comma=self.decimal_comma, time=False)
         if wrong is not None:
-            return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True), True
-        return pl.Series(values), False
+            self.wrong = True
+            return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True)
+        return pl.Series(values)
 
-    @property
-    def wrong(self) -> bool:
-        """Whether a cell was neither a number nor missing."""
-        return any(batch[3] for batch in self._batches)
 
-    def totals(self) -> tuple[int, int, int]:
-        """Gives the numbers of all rows, of those without an indication, and of those outside the range."""
-        rows, missing, outside = (sum(batch[k] for batch in self._batches) for k in range(3))
-        return rows, missing, outside
+@dataclass
+class Tally:
+    """What became of the indications of one column.
+
+    Attributes:
+        rows: How many rows there are.
+        missing: How many have no indication.
+        outside: How many lie outside the calibrated range.
+        unknown: How many have an indication, but an instrument that is unknown or has no line.
+    """
+
+    rows: int = 0
+    missing: int = 0
+    outside: int = 0
+    unknown: int = 0
+
+    def add(self, indication: pl.Series, estimate: pl.Series, extrapolated: pl.Series) -> None:
+        """Counts some rows, shape (N,) each."""
+        missing = indication.null_count()
+        self.rows += len(indication)
+        self.missing += missing
+        self.outside += int(extrapolated.sum())
+        self.unknown += estimate.null_count() - missing
+
+
+def counted(frame: pl.LazyFrame, names: Sequence[tuple[str, str, str]]) -> tuple[pl.LazyFrame, list[Tally]]:
+    """Counts rows as they pass: a second query for it would read them again.
+
+    Args:
+        frame: The corrected table.
+        names: For each column that was corrected, the names of the columns with its indications as numbers (it is left
+            out of the result), with the estimates, and with whether these are extrapolated.
+
+    Returns:
+        The frame to write, and a tally for each column that was corrected, which fills while that is done.
+    """
+    from polars.io.plugins import register_io_source
+
+    tallies = [Tally() for _ in names]
+    views = [view for view, _, _ in names]
+    schema = frame.collect_schema()
+
+    def source(*narrowed: object) -> Iterator[pl.DataFrame]:
+        assert narrowed[:3] == (None, None, None)  # no columns, predicate or number of rows: the frame is written whole
+        for batch in frame.collect_batches():
+            for tally, columns_of in zip(tallies, names, strict=True):
+                tally.add(*batch.select(columns_of))
+            yield batch.drop(views)
+
+    kept = {name: kind for name, kind in schema.items() if name not in views}
+    return register_io_source(source, schema=kept), tallies

@@ -12,7 +12,7 @@ import numpy as np
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.tables.labels import Labels
-from thermofit_pl.wording import printable
+from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,11 +57,6 @@ class Wanted:
     decimal_comma: bool = False
     instrument: str | None = None
     labels: Labels = field(default_factory=Labels)
-
-
-def quoted(text: object, limit: int = 40) -> str:
-    """Returns a text from a file in quotes, shortened, and without anything that a terminal would act on."""
-    return f"'{printable(str(text), limit)}'"
 
 
 def numbers(cells: pl.Series, *, decimal_comma: bool, time: bool) -> tuple[NDArray[np.float64], int | None]:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.tables.cells import quoted
-from thermofit_pl.wording import printable
+from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl

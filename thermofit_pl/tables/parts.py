@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from thermofit_pl.errors import InputError
 from thermofit_pl.tables.cells import Part, Wanted, columns_of
 from thermofit_pl.tables.formats import TableFile, readable
-from thermofit_pl.tables.text_tables import BLOCK, cut, text_frames, text_parts, unique
+from thermofit_pl.tables.text_tables import BLOCK, cut, text_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,31 +34,6 @@ def count_rows(file: TableFile, wanted: Wanted) -> int:
         if file.kind == "text":
             return sum(len(part.rows) for part in text_parts(file, wanted, float("-inf"), float("inf")))
         return file.n_rows
-
-
-def frames(file: TableFile) -> pl.LazyFrame:
-    """The whole table for a copy of it: text as text, the columns of Parquet and Arrow as they are."""
-    import polars as pl
-    from polars.io.plugins import register_io_source
-
-    if file.kind != "text":
-        return file.scan()
-
-    def source(
-        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        left = n_rows
-        with readable(file.path):
-            for frame in text_frames(file):
-                frame = frame if left is None else frame.head(left)
-                left = None if left is None else left - frame.height
-                frame = frame if columns is None else frame.select(columns)
-                yield frame if predicate is None else frame.filter(predicate)
-                if left == 0:
-                    return
-        file.check_unchanged()
-
-    return register_io_source(source, schema=dict.fromkeys(unique(file.columns), pl.String))
 
 
 def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[Part]:

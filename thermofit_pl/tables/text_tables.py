@@ -225,8 +225,14 @@ class _Parser:
     def _one_row_a_line(self, frame: pl.DataFrame, data: bytes, lines: int) -> bool:
         if frame.height != lines or (self.read[-1] == "surplus" and frame["surplus"].null_count() < lines):
             return False
+        # a blank line leaves at most the first cell of a row filled, with spaces
+        after = [name for name in self.names if name != "c0"]
         first = frame[self.names[0]]
-        blank = first.null_count() or (not first.dtype.is_float() and first.str.contains(r"^\s*$").any())
+        blank = (
+            frame[after[0]].null_count()
+            if after
+            else first.null_count() or (not first.dtype.is_float() and first.str.contains(r"^\s*$").any())
+        )
         return not (blank and re.search(rb"(^|\n)[ \t]*\r?\n", data))
 
     def _read(self, data: bytes, kind: type[pl.DataType]) -> pl.DataFrame | None:
@@ -248,7 +254,7 @@ class _Parser:
     def _with_care(self, data: bytes, first: int) -> tuple[pl.DataFrame, Rows]:
         import polars as pl
 
-        cells: list[list[str]] = [[] for _ in self.indices]
+        cells: list[list[str | None]] = [[] for _ in self.indices]
         rows, row, width = [], first, len(self.file.columns)
         text = io.StringIO(data[len(self.header) :].decode(errors="replace"), newline="\n")
         reader = csv.reader(text, delimiter=self.file.separator)
@@ -259,7 +265,7 @@ class _Parser:
                 if len(record) > 1 or (record and record[0].strip()):
                     rows.append(row)
                     for column, index in zip(cells, self.indices, strict=True):
-                        column.append(record[index] if index < len(record) else "")
+                        column.append((record[index] or None) if index < len(record) else None)
                 row = first + reader.line_num
         except csv.Error as error:
             raise InputError(
