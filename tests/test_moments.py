@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thermofit_pl.moments import CHUNK, Moments, Readings, merge_all
+from thermofit_pl.moments import Moments, Readings
+from thermofit_pl.six_numbers import CHUNK, merge_all, of_columns, of_readings
 
 FloatArray = NDArray[np.float64]
 
@@ -134,6 +135,16 @@ def test_against_mpmath_on_large_chunks() -> None:
         sse = float(mpmath.fdot(dy, dy) - sxy * sxy / sxx)
     assert of(x, y).sse.item() == pytest.approx(sse, rel=1e-12, abs=0)
     assert of(x, y).slope.item() == pytest.approx(float(sxy / sxx), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("line", [(0.0, 0.0, 0.0), (50.0, 40.0, 0.5), (-1e7, 1e6, -30.0)])
+def test_any_provisional_line_gives_the_digits_of_two_passes(line: tuple[float, float, float]) -> None:
+    x, y = fine_thermometer(CHUNK + 100)
+    six, low, high = of_columns(x + 1e4, y, line)
+    by_torch, *ends = of_readings(torch.from_numpy(x + 1e4), torch.from_numpy(y))  # what a card does
+    assert six == pytest.approx(by_torch[0].tolist(), rel=2e-11, abs=0)
+    assert [low, high] == [end.item() for end in ends]
+    assert six[5] == pytest.approx(exactly(x + 1e4, y)["sse"], rel=2e-11)
 
 
 def test_merge_state_is_as_good_as_one_update() -> None:

@@ -26,9 +26,10 @@ from thermofit_pl.least_squares import (
     rounding,
     steps_needed,
 )
-from thermofit_pl.moments import Moments, merge_all
+from thermofit_pl.moments import Moments
 from thermofit_pl.sample import Sample
 from thermofit_pl.scales import SCALES, Differences, compare
+from thermofit_pl.six_numbers import merge_all
 
 if TYPE_CHECKING:
     from thermofit_pl.findings import Source

@@ -1,11 +1,4 @@
-"""Six numbers an instrument, from which the line, its uncertainty, the loss and every step of SGD follow.
-
-They are the count, the two means, the centred sum of squares of the indication, the least-squares slope, and the sum
-of squared errors that this slope leaves. Kept in this form, rather than as sums of squares and products, they merge by
-adding terms that are all positive (the update of a QR factorisation, written out for a line: Gentleman 1974, AS 75;
-Chan, Golub, LeVeque 1983 for the means). Nothing cancels, so the errors of a thermometer that is good to 0.1 mK over
-100 °C keep ten digits and more, in any order and in batches of any size.
-"""
+"""Six numbers an instrument, from which the line, its uncertainty, the loss and every step of SGD follow."""
 
 from __future__ import annotations
 
@@ -17,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-# Readings that are summed at once on a CPU: two float64 columns of this length stay in a core's second-level cache.
-CHUNK = 1 << 15
+from thermofit_pl.six_numbers import merge, merge_all, of_columns, of_instruments, of_readings
 
 
 class Readings(NamedTuple):
@@ -109,16 +101,18 @@ class Moments(Metric):
         if indication.numel() == 0:
             return
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
-        if len(self.moments) == 1:
-            chunk = CHUNK if x.device.type == "cpu" else len(x)
-            parts = [of_readings(*part) for part in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)]
-        else:
+        if len(self.moments) > 1:
             assert instrument is not None
-            parts = [of_instruments(x, y, instrument, len(self.moments))]
-        six, low, high = (torch.stack(column) for column in zip(*parts, strict=True))
-        self.moments = merge(self.moments, merge_all(six))
-        self.lowest = torch.minimum(self.lowest, low.amin(dim=0))
-        self.highest = torch.maximum(self.highest, high.amax(dim=0))
+            six, low, high = of_instruments(x, y, instrument, len(self.moments))
+        elif x.device.type == "cpu":
+            _, *centre, _, slope, _ = self.moments[0].tolist()
+            numbers, *ends = of_columns(x.numpy(), y.numpy(), (centre[0], centre[1], slope))
+            six, (low, high) = self.moments.new_tensor([numbers]), self.moments.new_tensor(ends)
+        else:
+            six, low, high = of_readings(x, y)
+        self.moments = merge(self.moments, six)
+        self.lowest = torch.minimum(self.lowest, low)
+        self.highest = torch.maximum(self.highest, high)
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the least-squares slope, intercept and mean squared error, each of shape ``(instruments,)``."""
@@ -221,75 +215,3 @@ class Moments(Metric):
 def as_tensor(column: NDArray[np.float64]) -> Tensor:
     """Returns a column of readings as a tensor; a copy, where what it belongs to must not be written to."""
     return torch.from_numpy(column if column.flags.writeable else column.copy())
-
-
-def of_readings(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the moments of one instrument's readings, shape ``(1, 6)``, and their lowest and highest indication.
-
-    Two passes over data that stay in cache.
-    """
-    low, high = x.aminmax()
-    # the mean of equal numbers can be off by rounding, and a slope taken over that distance would be noise
-    mean_x, mean_y = x.mean().clamp(low, high), y.mean()
-    dx, dy = x - mean_x, y - mean_y
-    sxx = inner(dx, dx)
-    slope = torch.where(sxx > 0, inner(dx, dy) / sxx, 0.0)
-    error = torch.addcmul(dy, dx, slope, value=-1)
-    six = torch.stack([torch.full_like(mean_x, len(x)), mean_x, mean_y, sxx, slope, inner(error, error)])
-    return six[None], low[None], high[None]
-
-
-def inner(first: Tensor, second: Tensor) -> Tensor:
-    """Returns the inner product of two columns, shape ``()``.
-
-    On a CPU the library behind ``dot`` splits even short columns over threads: with two of them, it takes ten times as
-    long as one.
-    """
-    return (first * second).sum() if first.device.type == "cpu" else first.dot(second)
-
-
-def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the same of several instruments' readings, shapes ``(instruments, 6)`` and twice ``(instruments,)``."""
-
-    def total(values: Tensor) -> Tensor:
-        return x.new_zeros(instruments).index_add_(0, instrument, values)
-
-    low = x.new_full((instruments,), torch.inf).scatter_reduce_(0, instrument, x, "amin")
-    high = x.new_full((instruments,), -torch.inf).scatter_reduce_(0, instrument, x, "amax")
-    count = total(torch.ones_like(x))
-    n = count.clamp(min=1)
-    mean_x, mean_y = torch.where(count > 0, (total(x) / n).clamp(low, high), 0.0), total(y) / n
-    # index_select, since indexing costs five times as much
-    dx, dy = x - mean_x.index_select(0, instrument), y - mean_y.index_select(0, instrument)
-    sxx = total(dx * dx)
-    slope = torch.where(sxx > 0, total(dx * dy) / sxx, 0.0)
-    error = dy - slope.index_select(0, instrument) * dx
-    return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1), low, high
-
-
-def merge(first: Tensor, second: Tensor) -> Tensor:
-    """Returns the moments of two sets of readings together, shape ``(..., 6)`` as each of them.
-
-    The new slope is the mean of the two slopes and of that between the two centres, weighted by their sums of squares;
-    what each of the three leaves about it is added to the errors.
-    """
-    n_a, x_a, y_a, sxx_a, w_a, sse_a = first.unbind(-1)
-    n_b, x_b, y_b, sxx_b, w_b, sse_b = second.unbind(-1)
-    n = n_a + n_b
-    share = n_b / n.clamp(min=1)
-    dx, dy, between = x_b - x_a, y_b - y_a, n_a * share
-    sxx = sxx_a + sxx_b + between * dx * dx
-    change = ((w_b - w_a) * sxx_b + between * dx * (dy - w_a * dx)) / torch.where(sxx > 0, sxx, 1.0)
-    slope = w_a + change
-    sse = sse_a + change.square() * sxx_a
-    sse = sse + sse_b + (slope - w_b).square() * sxx_b + between * (dy - slope * dx).square()
-    return torch.stack([n, x_a + share * dx, y_a + share * dy, sxx, slope, sse], dim=-1)
-
-
-def merge_all(parts: Tensor) -> Tensor:
-    """Returns the merged moments, shape ``(instruments, 6)``, of parts of shape ``(parts, instruments, 6)``."""
-    while len(parts) > 1:
-        odd = parts[-1:] if len(parts) % 2 else parts[:0]
-        even = len(parts) - len(odd)
-        parts = torch.cat([merge(parts[0:even:2], parts[1:even:2]), odd])
-    return parts[0]
