@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,17 @@ from torch import Tensor
 from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation
 from thermofit_pl.meeting import gathered
-from thermofit_pl.moments import Moments, as_tensor
+from thermofit_pl.moments import Moments
 from thermofit_pl.sample import SAMPLE_SIZE, Sample
+from thermofit_pl.six_numbers import as_parts, of_columns
 from thermofit_pl.splits import PARTS, Part
 
 if TYPE_CHECKING:
     from thermofit_pl.readings import Block
 
 FLEET_SAMPLE = 2_000_000  # readings of a fleet to look at again: a hundred of each of 20,000 instruments, 64 MB
-PENDING = 1 << 18  # readings of a fleet that are added at once: fewer cost more merging, more don't stay in the cache
+PENDING = 1 << 20  # readings of a fleet that are added at once: as many as instruments at least, or merging costs more
+FORMED = 64  # blocks of one instrument that are merged at once
 
 
 class Intake:
@@ -48,6 +50,8 @@ class Intake:
         self._keep = keep
         self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
         self._pending: dict[Part, list[Block]] = {part: [] for part in PARTS}
+        self._formed: dict[Part, list[list[float]]] = {part: [] for part in PARTS}
+        self._line = (0.0, 0.0, 0.0)  # of the block before: a provisional one for the next
 
     def add(self, part: Part, block: Block) -> None:
         """Takes in a block of readings of one part."""
@@ -58,15 +62,24 @@ class Intake:
                 self.lags.add(block)
         if self._keep:
             self._kept[part].append(block)
-        if not self._fleet:
-            self.moments[part].update(as_tensor(block.indication), as_tensor(block.reference))
+        if self._fleet:
+            pending = self._pending[part]
+            pending.append(block)
+            if sum(len(each.indication) for each in pending) >= max(PENDING, len(self.moments[part].moments)):
+                self._flush(part)
             return
-        pending = self._pending[part]
-        pending.append(block)
-        if sum(len(each.indication) for each in pending) >= max(PENDING, len(self.moments[part].moments)):
+        formed = self._formed[part]
+        formed.append(of_columns(block.indication, block.reference, self._line))
+        _, mean_x, mean_y, _, slope, *_ = formed[-1]
+        self._line = mean_x, mean_y, slope
+        if len(formed) == FORMED:
             self._flush(part)
 
     def _flush(self, part: Part) -> None:
+        """Adds what was put off to the moments."""
+        if formed := self._formed[part]:
+            self.moments[part].absorb(*as_parts(formed))
+            formed.clear()
         if pending := self._pending[part]:
             x, y, codes = (joined(pending, name) for name in ("indication", "reference", "instrument"))
             most = max(int(codes.max()) + 1, len(self.moments[part].moments))
@@ -75,18 +88,19 @@ class Intake:
             pending.clear()
 
     def arrange(self, names: Sequence[str] | None) -> None:
-        """Puts the instruments into the order of their names, the same on every process.
+        """Ends the intake, and puts the instruments into the order of their names, the same on every process.
 
         Args:
             names: The name of each code that blocks have used; None where there is one instrument.
         """
+        for part in PARTS:
+            self._flush(part)
         if names is None:
             return
-        everywhere = sorted(set(names).union(*gathered(list(names))), key=natural)
+        everywhere = in_order(set(names).union(*gathered(list(names))))
         place = {name: index for index, name in enumerate(everywhere)}
         index = np.array([place[name] for name in names], dtype=np.int64)
         for part in PARTS:
-            self._flush(part)
             self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
         self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
@@ -144,6 +158,14 @@ def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
     return larger
 
 
-def natural(name: str) -> tuple[int, int, str]:
-    """Sorts whole numbers by value, before all other names."""
-    return (0, int(name), name) if name.lstrip("-").isdecimal() and len(name) < 20 else (1, 0, name)
+def in_order(names: Iterable[str]) -> list[str]:
+    """Returns names sorted: whole numbers first, by value, then all others."""
+    import polars as pl
+
+    name = pl.col("name")
+    number = pl.when(name.str.contains(r"^-?\d{1,19}$")).then(name.cast(pl.Int64, strict=False))
+    return (
+        pl.DataFrame({"name": list(names)}, schema={"name": pl.String})
+        .sort(number, name, nulls_last=True)["name"]
+        .to_list()
+    )

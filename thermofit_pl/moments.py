@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from thermofit_pl.six_numbers import merge, merge_all, of_columns, of_instruments, of_readings
+from thermofit_pl.six_numbers import as_parts, merge, merge_all, of_columns, of_instruments, of_readings
 
 
 class Readings(NamedTuple):
@@ -103,16 +103,26 @@ class Moments(Metric):
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
         if len(self.moments) > 1:
             assert instrument is not None
-            six, low, high = of_instruments(x, y, instrument, len(self.moments))
+            parts = of_instruments(x, y, instrument, len(self.moments))
         elif x.device.type == "cpu":
-            _, *centre, _, slope, _ = self.moments[0].tolist()
-            numbers, *ends = of_columns(x.numpy(), y.numpy(), (centre[0], centre[1], slope))
-            six, (low, high) = self.moments.new_tensor([numbers]), self.moments.new_tensor(ends)
+            _, mean_x, mean_y, _, slope, _ = self.moments[0].tolist()
+            parts = as_parts([of_columns(x.numpy(), y.numpy(), (mean_x, mean_y, slope))])
         else:
-            six, low, high = of_readings(x, y)
-        self.moments = merge(self.moments, six)
-        self.lowest = torch.minimum(self.lowest, low)
-        self.highest = torch.maximum(self.highest, high)
+            parts = of_readings(x, y)
+        self.absorb(*parts)
+
+    def absorb(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> None:
+        """Adds readings by what was formed of them.
+
+        Args:
+            moments: Six numbers of each part, shape ``(parts, instruments, 6)``.
+            lowest: Smallest indication, shape ``(parts, instruments)``.
+            highest: Largest indication, shape ``(parts, instruments)``.
+        """
+        self.moments = merge(self.moments, merge_all(moments))
+        self.lowest = torch.minimum(self.lowest, lowest.amin(dim=0))
+        self.highest = torch.maximum(self.highest, highest.amax(dim=0))
+        self._computed, self._update_count = None, max(self._update_count, 1)  # as torchmetrics' update does
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the least-squares slope, intercept and mean squared error, each of shape ``(instruments,)``."""

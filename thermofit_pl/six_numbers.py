@@ -10,6 +10,7 @@ Chan, Golub, LeVeque 1983 for the means). Nothing cancels, so the errors of a th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,7 +26,12 @@ CANCELLED = 4.0  # what a sum of squares may be times what is left of it: two bi
 PASSES = 4  # the first finds the line to a few digits at least, even a million spreads away; each doubles them
 
 
-def of_columns(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -> tuple[list[float], float, float]:
+Parts = tuple[
+    Tensor, Tensor, Tensor
+]  # six numbers, lowest, highest: (parts, instruments, 6), twice (parts, instruments)
+
+
+def of_columns(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -> list[float]:
     """Returns the six numbers of one instrument's readings on a CPU, and their lowest and highest indication.
 
     Sums are formed about a provisional line; where it was so far off that digits cancel, again about the line found.
@@ -46,7 +52,13 @@ def of_columns(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -
         line = mean, y0 + e / n + w0 * (d / n), w0 + change if sxx > 0 else 0.0
         if dd <= CANCELLED * sxx and ee <= CANCELLED * sse:
             break
-    return [n, line[0], line[1], max(sxx, 0.0), line[2], sse], low, high
+    return [n, line[0], line[1], max(sxx, 0.0), line[2], sse, low, high]
+
+
+def as_parts(formed: Sequence[list[float]]) -> Parts:
+    """Returns as tensors what was formed of some columns of one instrument's readings."""
+    columns = torch.tensor(formed, dtype=torch.float64)[:, None]
+    return columns[..., :6], columns[..., 6], columns[..., 7]
 
 
 def _sums(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -> list[float]:
@@ -65,8 +77,8 @@ def _sums(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -> lis
     return [math.fsum(column) for column in zip(*sums, strict=True)]
 
 
-def of_readings(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the six numbers of one instrument's readings on a card, shape ``(1, 6)``, and twice shape ``(1,)``."""
+def of_readings(x: Tensor, y: Tensor) -> Parts:
+    """Returns the same on a card, in one part."""
     low, high = x.aminmax()
     # the mean of equal numbers can be off by rounding, and a slope taken over that distance would be noise
     mean_x, mean_y = x.mean().clamp(low, high), y.mean()
@@ -75,11 +87,11 @@ def of_readings(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     slope = torch.where(sxx > 0, dx.dot(dy) / sxx, 0.0)
     error = torch.addcmul(dy, dx, slope, value=-1)
     six = torch.stack([torch.full_like(mean_x, len(x)), mean_x, mean_y, sxx, slope, error.dot(error)])
-    return six[None], low[None], high[None]
+    return six[None, None], low[None, None], high[None, None]
 
 
-def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the same of several instruments' readings, shapes ``(instruments, 6)`` and twice ``(instruments,)``."""
+def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -> Parts:
+    """Returns the same of several instruments' readings, in one part."""
 
     def total(values: Tensor) -> Tensor:
         return x.new_zeros(instruments).index_add_(0, instrument, values)
@@ -94,7 +106,8 @@ def of_instruments(x: Tensor, y: Tensor, instrument: Tensor, instruments: int) -
     sxx = total(dx * dx)
     slope = torch.where(sxx > 0, total(dx * dy) / sxx, 0.0)
     error = dy - slope.index_select(0, instrument) * dx
-    return torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1), low, high
+    six = torch.stack([count, mean_x, mean_y, sxx, slope, total(error * error)], dim=-1)
+    return six[None], low[None], high[None]
 
 
 def merge(first: Tensor, second: Tensor) -> Tensor:
