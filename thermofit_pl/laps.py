@@ -150,6 +150,11 @@ class Lap:
         w, b = after(self.moments, index, *self._start, self._learning_rate)
         return self.moments.mse(w, b).mean(dim=-1)
 
+    def last_loss(self) -> float:
+        """Returns the loss before the lap's last step, the mean over instruments [°C²]."""
+        last = self.first + self.count - 1
+        return self.points.loss[-1] if self.points.steps[-1:] == [last] else self.losses([last])[0].item()
+
     def _keep_points(self) -> None:
         if not self.points.steps:
             return

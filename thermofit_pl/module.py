@@ -309,7 +309,7 @@ class CalibrationModule(LightningModule):
     def last_loss(self) -> float:
         """Returns the loss before the last step, the mean over instruments [°C²]."""
         if self.lap is not None:
-            return self.lap.losses([self.steps])[0].item()
+            return self.lap.last_loss()
         return self._loss if self.trainer.world_size == 1 else self.trainer.callback_metrics["train/loss"].item()
 
     def to_raw(self, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

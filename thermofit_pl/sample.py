@@ -79,7 +79,10 @@ class Sample:
     def places(self, index: NDArray[np.int64]) -> tuple[list[str | None], NDArray[np.int64]]:
         """Returns the file (None for arrays) and the row of some kept readings."""
         starts = np.cumsum([0, *(len(block.indication) for block in self.blocks)])
-        block_of = np.searchsorted(starts, index, side="right") - 1
-        files = [self.blocks[block].file.name or None for block in block_of]
-        rows = [int(self.blocks[block].rows[at - starts[block]]) for block, at in zip(block_of, index, strict=True)]
-        return files, np.array(rows, np.int64)
+        of = np.searchsorted(starts, index, side="right") - 1
+        names = np.array([block.file.name or None for block in self.blocks], dtype=object)
+        rows = np.empty(len(index), np.int64)
+        for block in np.unique(of):
+            mine = of == block
+            rows[mine] = self.blocks[block].take(index[mine] - starts[block]).rows
+        return names[of].tolist(), rows
