@@ -130,12 +130,14 @@ class Groups:
         return sums
 
     def argmax(self, values: FloatArray) -> NDArray[np.int64]:
-        """Returns the index of each instrument's largest value, the first of equals; −1 where there is none."""
+        """Returns the index of each instrument's largest value, the first of equals; −1 where there is none, or NaN."""
         index = np.full(len(self.counts), -1)
         if len(values):
             largest = np.maximum.reduceat(values, self._starts)
             at = np.flatnonzero(values == np.repeat(largest, self.counts[self._present]))
-            index[self._present] = at[np.searchsorted(at, self._starts)]
+            found = np.append(at, len(values))[np.searchsorted(at, self._starts)]
+            ends = self._starts + self.counts[self._present]
+            index[self._present] = np.where(found < ends, found, -1)  # NaN, without a line, equals nothing
         return index
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl.lags import LagProducts
@@ -50,6 +52,10 @@ class Intake:
         self._keep = keep
         self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
         self._pending: dict[Part, list[Block]] = {part: [] for part in PARTS}
+        self._instruments = 0
+        self._worker = ThreadPoolExecutor(1)
+        self._adding = Future[None]()
+        self._adding.set_result(None)
         self._formed: dict[Part, list[list[float]]] = {part: [] for part in PARTS}
         self._line = (0.0, 0.0, 0.0)  # of the block before: a provisional one for the next
 
@@ -63,9 +69,11 @@ class Intake:
         if self._keep:
             self._kept[part].append(block)
         if self._fleet:
+            assert block.instrument is not None
             pending = self._pending[part]
             pending.append(block)
-            if sum(len(each.indication) for each in pending) >= max(PENDING, len(self.moments[part].moments)):
+            self._instruments = max(self._instruments, int(block.instrument.max()) + 1)
+            if sum(len(each.indication) for each in pending) >= max(PENDING, self._instruments):
                 self._flush(part)
             return
         formed = self._formed[part]
@@ -81,11 +89,17 @@ class Intake:
             self.moments[part].absorb(*as_parts(formed))
             formed.clear()
         if pending := self._pending[part]:
-            x, y, codes = (joined(pending, name) for name in ("indication", "reference", "instrument"))
-            most = max(int(codes.max()) + 1, len(self.moments[part].moments))
-            self.moments[part] = placed(self.moments[part], None, most)
-            self.moments[part].update(x, y, codes)
-            pending.clear()
+            self._adding.result()  # one at a time is under way
+            self._adding = self._worker.submit(self._add_up, part, pending)
+            self._pending[part] = []
+
+    def _add_up(self, part: Part, blocks: Sequence[Block]) -> None:
+        """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
+        torch.set_num_threads(1)  # for this thread too; see ReadingsDataModule.read
+        x, y, codes = (joined(blocks, name) for name in ("indication", "reference", "instrument"))
+        most = max(int(codes.max()) + 1, len(self.moments[part].moments))
+        self.moments[part] = placed(self.moments[part], None, most)
+        self.moments[part].update(x, y, codes)
 
     def arrange(self, names: Sequence[str] | None) -> None:
         """Ends the intake, and puts the instruments into the order of their names, the same on every process.
@@ -95,11 +109,11 @@ class Intake:
         """
         for part in PARTS:
             self._flush(part)
+        self._adding.result()
+        self._worker.shutdown()
         if names is None:
             return
-        everywhere = in_order(set(names).union(*gathered(list(names))))
-        place = {name: index for index, name in enumerate(everywhere)}
-        index = np.array([place[name] for name in names], dtype=np.int64)
+        everywhere, index = in_order(gathered(list(names)), names)
         for part in PARTS:
             self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
@@ -158,14 +172,21 @@ def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
     return larger
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """Returns names sorted: whole numbers first, by value, then all others."""
+def in_order(everybodys: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Sorts names: whole numbers first, by value, then all others.
+
+    Args:
+        everybodys: Lists of names.
+        names: One of these lists.
+
+    Returns:
+        All names, once each; and the place among them of each of ``names``, shape ``(len(names),)``.
+    """
     import polars as pl
 
     name = pl.col("name")
     number = pl.when(name.str.contains(r"^-?\d{1,19}$")).then(name.cast(pl.Int64, strict=False))
-    return (
-        pl.DataFrame({"name": list(names)}, schema={"name": pl.String})
-        .sort(number, name, nulls_last=True)["name"]
-        .to_list()
-    )
+    columns = [pl.DataFrame({"name": pl.Series(some, dtype=pl.String)}) for some in everybodys]
+    whole = pl.concat(columns).unique().sort(number, name, nulls_last=True)["name"]
+    place = pl.Series(names, dtype=pl.String).replace_strict(whole, np.arange(len(whole)), return_dtype=pl.Int64)
+    return whole.to_list(), place.to_numpy().copy()

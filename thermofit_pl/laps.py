@@ -65,8 +65,8 @@ def shown_steps(total: int, lap: int) -> list[int]:
     return sorted(chosen | set(range(every, total + 1, every)))
 
 
-def after(moments: Moments, steps: Tensor, w: Tensor, b: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
-    """Returns ``w`` and ``b`` after so many steps of plain full-batch SGD.
+class PlainSgd:
+    """Plain full-batch SGD as a map of w and b.
 
     A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
     step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
@@ -74,30 +74,40 @@ def after(moments: Moments, steps: Tensor, w: Tensor, b: Tensor, learning_rate: 
 
     Args:
         moments: Of all normalised readings.
-        steps: Numbers of steps, shape ``(K,)``.
-        w: Slope before them, shape ``(instruments,)``.
-        b: Intercept before them, shape ``(instruments,)``.
         learning_rate: The optimiser's.
-
-    Returns:
-        Slopes and intercepts, each of shape ``(K, instruments)``.
     """
-    largest, smallest, cos, sin = moments.eigen()
-    dw, db = w - moments.slope, b - moments.intercept
-    k = steps.to(dw)[:, None]
-    first = _power(learning_rate * largest, k) * (cos * dw + sin * db)
-    second = _power(learning_rate * smallest, k) * (cos * db - sin * dw)
-    has_line = moments.sxx > 0
-    return (
-        torch.where(has_line, moments.slope + cos * first - sin * second, w),
-        torch.where(has_line, moments.intercept + sin * first + cos * second, b),
-    )
 
+    def __init__(self, moments: Moments, learning_rate: float) -> None:
+        largest, smallest, self._cos, self._sin = moments.eigen()
+        self._modes = [(rate > 1, log_factor(rate)) for rate in (learning_rate * largest, learning_rate * smallest)]
+        self._slope, self._intercept, self._has_line = moments.slope, moments.intercept, moments.sxx > 0
 
-def _power(rate: Tensor, steps: Tensor) -> Tensor:
-    """Returns (1 − rate) ** steps for 0 ≤ rate."""
-    sign = torch.where((rate > 1) & (steps % 2 == 1), -1.0, 1.0)
-    return torch.where(steps == 0, 1.0, sign * torch.exp(steps * log_factor(rate)))
+    def after(self, steps: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns ``w`` and ``b`` after so many steps.
+
+        Args:
+            steps: Numbers of steps, shape ``(K,)``.
+            w: Slope before them, shape ``(instruments,)``.
+            b: Intercept before them, shape ``(instruments,)``.
+
+        Returns:
+            Slopes and intercepts, each of shape ``(K, instruments)``.
+        """
+        cos, sin, dw, db = self._cos, self._sin, w - self._slope, b - self._intercept
+        powers = (self._power(*mode, steps.to(dw)[:, None]) for mode in self._modes)
+        first, second = (
+            power * part for power, part in zip(powers, (cos * dw + sin * db, cos * db - sin * dw), strict=True)
+        )
+        return (
+            torch.where(self._has_line, self._slope + cos * first - sin * second, w),
+            torch.where(self._has_line, self._intercept + sin * first + cos * second, b),
+        )
+
+    @staticmethod
+    def _power(turns: Tensor, log: Tensor, steps: Tensor) -> Tensor:
+        """Returns (1 − rate) ** steps, from whether the rate is above 1, and log |1 − rate|."""
+        sign = torch.where(turns & (steps % 2 == 1), -1.0, 1.0)
+        return torch.where(steps == 0, 1.0, sign * torch.exp(steps * log))
 
 
 class Lap:
@@ -123,8 +133,8 @@ class Lap:
         self.points = Points(steps=list(shown)[::-1][::thin][::-1])
         self._w, self._b = w, b
         self._start = (w.detach().clone(), b.detach().clone())
-        self._losses: list[Tensor] | None = None
-        self._learning_rate = 0.0
+        self._losses: list[Tensor] = []
+        self._sgd: PlainSgd | None = None
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Makes the rest of the lap's steps, of which Lightning has made the first.
@@ -132,22 +142,22 @@ class Lap:
         Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the moments' loss.
         """
         if is_plain_sgd(optimizer):
-            self._learning_rate = float(optimizer.param_groups[0]["lr"])
+            self._sgd = PlainSgd(self.moments, float(optimizer.param_groups[0]["lr"]))
             last = torch.tensor([self.count - 1], device=self._w.device)
-            w, b = after(self.moments, last, self._w.detach(), self._b.detach(), self._learning_rate)
+            w, b = self._sgd.after(last, self._w.detach(), self._b.detach())
             with torch.no_grad():
                 self._w.copy_(w[0])
                 self._b.copy_(b[0])
-            self._keep_points()
+            self._keep_points(self._sgd)
         else:
             self._one_by_one(optimizer)
 
     def losses(self, steps: Sequence[int]) -> Tensor:
         """Returns the losses before some of the lap's steps, shape ``(len(steps),)``: means over instruments [°C²]."""
         index = torch.tensor([step - self.first for step in steps], device=self._w.device)
-        if self._losses is not None:
+        if self._sgd is None:
             return torch.stack(self._losses)[index]
-        w, b = after(self.moments, index, *self._start, self._learning_rate)
+        w, b = self._sgd.after(index, *self._start)
         return self.moments.mse(w, b).mean(dim=-1)
 
     def last_loss(self) -> float:
@@ -155,12 +165,12 @@ class Lap:
         last = self.first + self.count - 1
         return self.points.loss[-1] if self.points.steps[-1:] == [last] else self.losses([last])[0].item()
 
-    def _keep_points(self) -> None:
+    def _keep_points(self, sgd: PlainSgd) -> None:
         if not self.points.steps:
             return
         n = len(self.points.steps)
         before = torch.tensor([step - self.first for step in self.points.steps], device=self._w.device)
-        w, b = after(self.moments, torch.cat([before, before + 1]), *self._start, self._learning_rate)
+        w, b = sgd.after(torch.cat([before, before + 1]), *self._start)
         self.points.loss = self.moments.mse(w[:n], b[:n]).mean(dim=-1).tolist()
         self.points.w, self.points.b = list(w[n:].cpu()), list(b[n:].cpu())
 

@@ -62,6 +62,9 @@ class Sample:
 
     def _draw(self, block: Block, probability: float) -> Block:
         n = len(block.indication)
+        if probability == 0.5:  # each reading a bit: a fifth of the time
+            bits = np.frombuffer(self._random.bytes(n // 8 + 1), np.uint8)
+            return block.take(np.flatnonzero(np.unpackbits(bits, count=n)))
         gaps = self._random.geometric(probability, size=int(n * probability + 6 * math.sqrt(n * probability) + 12))
         at = np.cumsum(gaps) - 1
         return block.take(at[at < n])

@@ -102,31 +102,44 @@ def statuses(result: Result) -> pl.Series:
         (n == 2, "two readings: no uncertainty"),
         (level, "slope not significant"),
     ]
-    chosen = np.select([where for where, _ in reasons], [reason for _, reason in reasons], "ok")
-    return pl.Series("status", chosen.astype(str))
+    chosen = np.select([where for where, _ in reasons], range(len(reasons)), len(reasons))
+    return pl.Series("status", [*(reason for _, reason in reasons), "ok"]).gather(chosen)
 
 
 def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     import polars as pl
 
-    differences, names = result.differences, np.array(list(SCALES))
+    differences, names = result.differences, pl.Series(list(SCALES))
     # an instrument without a line compares with nothing
     nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
     row = np.arange(len(nearest))
-    agrees = np.nan_to_num(differences.p) >= AGREES
-    listed = pl.Series([""] * len(row)) if not len(row) else pl.DataFrame(agrees, schema=list(names)).select(
-        pl.concat_list(pl.when(pl.col(name)).then(pl.lit(name)) for name in names).list.drop_nulls()
-    ).to_series()  # fmt: skip
     return _struct(
         "scale",
         has_line,
-        nearest=pl.Series(names[nearest]),
+        nearest=names.gather(nearest),
         near=pl.Series(differences.near),
         exact=pl.Series(differences.exact),
-        agreeing=listed,
+        agreeing=_agreeing(np.nan_to_num(differences.p) >= AGREES, differences.largest),
         difference=pl.Series(differences.largest[row, nearest], nan_to_null=True),
         p=pl.Series(differences.p[row, nearest], nan_to_null=True),
     )
+
+
+def _agreeing(agrees: NDArray[np.bool_], difference: NDArray[np.float64]) -> pl.Series:
+    """The names of the scales that agree with each instrument's readings, the nearest first.
+
+    Few lists differ, so each is made once.
+    """
+    import polars as pl
+
+    several = np.flatnonzero(agrees.sum(axis=1) > 1)
+    order = np.zeros(agrees.shape, np.int64) + np.arange(len(SCALES))
+    order[several] = np.argsort(np.where(agrees, difference, np.inf)[several], axis=1, kind="stable")
+    named = np.where(np.take_along_axis(agrees, order, axis=1), order + 1, 0)
+    key = named @ (len(SCALES) + 1) ** np.arange(len(SCALES))
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    lists = [[list(SCALES)[index - 1] for index in named[row] if index] for row in first]
+    return pl.Series(lists, dtype=pl.List(pl.String)).gather(which)
 
 
 def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
@@ -140,7 +153,6 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     )
     known = ~converged & (more < 1e15)
     needed = pl.Series(np.where(known, more, -1).astype(np.int64))
-    advice = [None if good else ended.advice(None) for good in (True, False)]
     return _struct(
         "sgd",
         has_line,
@@ -154,7 +166,7 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
         distance_w=pl.Series(w - result.numbers["free_w"]),
         distance_b=pl.Series(b - result.numbers["free_b"]),
         steps_needed=needed.set(needed < 0, None),
-        advice=pl.Series(np.where(converged, "", str(advice[1])).astype(str)).replace("", None),
+        advice=pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64)),
     )
 
 

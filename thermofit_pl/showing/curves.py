@@ -20,7 +20,7 @@ from thermofit_pl.datamodule import ReadingsDataModule
 from thermofit_pl.files import atomic_write
 from thermofit_pl.fleet import Calibrations
 from thermofit_pl.fleets import figures as fleet_figures
-from thermofit_pl.laps import POINTS, Points, after, is_plain_sgd
+from thermofit_pl.laps import POINTS, PlainSgd, Points, is_plain_sgd
 from thermofit_pl.least_squares import distance
 from thermofit_pl.module import CalibrationModule
 from thermofit_pl.showing.board import Board, as_code, as_list
@@ -251,7 +251,9 @@ class Curves(Callback):
         optimizer = trainer.optimizers[0]
         if is_plain_sgd(optimizer):
             rate = optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0]["lr"])
-            ahead = after(moments, torch.tensor(self._path.steps) - 1 - first, w.double(), b.double(), float(rate))
+            ahead = PlainSgd(moments, float(rate)).after(
+                torch.tensor(self._path.steps) - 1 - first, w.double(), b.double()
+            )
             losses = moments.mse(*ahead)[:, 0]
             predicted = losses.numpy() if losses.isfinite().all() else None
         # not compute(): torchmetrics would wait in it for the processes that draw nothing
