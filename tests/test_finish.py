@@ -16,6 +16,7 @@ import thermofit_pl
 from thermofit_pl.arrays import fit
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.errors import InputError
+from thermofit_pl.evidence import Evidence
 from thermofit_pl.findings import Source
 from thermofit_pl.finish import Ended, conclude
 from thermofit_pl.least_squares import Autocorrelation, least_squares
@@ -31,8 +32,9 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     moments, sample = Moments(), Sample()
     moments.update(torch.from_numpy(x), torch.from_numpy(y))
     sample.add(Block(x, y, None, Path("t.csv"), range(2, len(x) + 2)))
-    line = least_squares(moments, options.get("log"))
-    return conclude(moments, line, sample, **options).calibration(Source(data_name="t.csv"))
+    log = options.pop("log", None)
+    evidence = Evidence.of(moments, least_squares(moments, log), sample, log)
+    return conclude(evidence, **options).calibration(Source(data_name="t.csv"))
 
 
 def at(w: float, b: float, tolerance: float, factor: float | None = None) -> Ended:

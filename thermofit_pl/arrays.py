@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.evidence import Evidence
 from thermofit_pl.findings import Source
 from thermofit_pl.finish import conclude
 from thermofit_pl.fleets.result import tabulate
@@ -69,7 +70,7 @@ def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | Non
     moments = intake.moments["train"]
     if codes is None:
         refuse_no_line(moments, "The readings")
-    result = conclude(moments, least_squares(moments), intake.sample)
+    result = conclude(Evidence.of(moments, least_squares(moments), intake.sample))
     digest = hashlib.sha256(x.data)
     digest.update(y.data)
     source = Source(data_sha256=digest.hexdigest())

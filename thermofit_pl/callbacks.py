@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm.auto import tqdm
 
 from thermofit_pl.calibration import Calibration
 from thermofit_pl.datamodule import ReadingsDataModule
+from thermofit_pl.evidence import Evidence
 from thermofit_pl.files import atomic_write
 from thermofit_pl.finish import Ended, conclude
 from thermofit_pl.fleet import Calibrations
@@ -132,22 +134,30 @@ class WriteCalibration(Callback):
         self.path = folder / "calibration.json"
         self.calibration: Calibration | Calibrations | None = None
         self._csv = csv
+        self._evidence: Future[Evidence] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts to examine the readings, beside the optimiser, which needs nothing of that."""
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReadingsDataModule) and trainer.is_global_zero:
+            train = data.moments["train"]
+            worker = ThreadPoolExecutor(1)
+            self._evidence = worker.submit(Evidence.of, train, data.line, data.sample, data.log)
+            worker.shutdown(wait=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Makes the calibration and writes it."""
         data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, ReadingsDataModule) or not trainer.is_global_zero:
+        if not isinstance(data, ReadingsDataModule) or self._evidence is None:
             return
         module = own(pl_module)
         result = conclude(
-            data.moments["train"],
-            data.line,
-            data.sample,
-            log=data.log,
+            self._evidence.result(),
             ended=ended(module, data, trainer.optimizers[0]),
             finish="least_squares" if module.finish == "least_squares" else "sgd",
             snap=module.snap,
         )
+        self._evidence = None
         if data.instruments is None:
             self.calibration = result.calibration(data.provenance(), lightning=__version__)
         else:

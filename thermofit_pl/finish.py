@@ -16,20 +16,17 @@ from torch import Tensor
 
 from thermofit_pl import __version__, findings
 from thermofit_pl.calibration import Calibration
-from thermofit_pl.diagnostics import Errors, diagnose
-from thermofit_pl.distributions import coverage_factor, tail_of_f
+from thermofit_pl.diagnostics import Errors
+from thermofit_pl.distributions import coverage_factor
+from thermofit_pl.evidence import Evidence
 from thermofit_pl.least_squares import (
     COVERAGE_PROBABILITY,
-    Autocorrelation,
-    Line,
     distance,
     rounding,
     steps_needed,
 )
 from thermofit_pl.moments import Moments
-from thermofit_pl.sample import Sample
-from thermofit_pl.scales import SCALES, Differences, compare
-from thermofit_pl.six_numbers import merge_all
+from thermofit_pl.scales import SCALES
 
 if TYPE_CHECKING:
     from thermofit_pl.findings import Source
@@ -104,31 +101,20 @@ class Result:
     Attributes:
         numbers: Floats by the keys of a calibration's file; NaN stands for null.
         whole: Whole numbers and truths by key.
-        differences: The lines, compared with the named scales.
-        errors: What the errors say.
-        slope_p: p-values of "the slope is zero".
-        sample: The readings that the errors were looked at of.
+        errors: What the errors about these lines say.
+        evidence: What the readings say of the least-squares lines.
         ended: Where the optimiser ended, if one ran.
-        log: Autocorrelation, if the readings are a log.
         snap: Named scale whose exact conversion the lines are.
         finish: What the lines are: ``least_squares``, ``sgd`` or ``snap``.
-        rmse_free: RMSE of the least-squares lines [°C].
-        common: Of a fleet, one line through the readings of all: w, b, s about it, s about their own lines, and the
-            p-value of "it is the line of all".
     """
 
     numbers: dict[str, FloatArray]
     whole: dict[str, NDArray[np.int64] | NDArray[np.bool_]]
-    differences: Differences
     errors: Errors
-    slope_p: FloatArray
-    sample: Sample
+    evidence: Evidence
     ended: Ended | None
-    log: Autocorrelation | None
     snap: str | None
     finish: str
-    rmse_free: FloatArray
-    common: dict[str, float] | None
 
     def calibration(self, source: Source, *, lightning: str | None = None, index: int = 0) -> Calibration:
         """Returns the calibration of one instrument.
@@ -147,9 +133,9 @@ class Result:
             b_interval=_interval(value["b"], value["u_b"], value["coverage_factor"]),
             indication_range=(value["low"], value["high"]),
             finish=self.finish,
-            scale=self.differences.verdict(index),
+            scale=self.evidence.differences.verdict(index),
             sgd=self._sgd(index),
-            snap=None if self.snap is None else findings.Snap(self.snap, float(self.rmse_free[index])),
+            snap=None if self.snap is None else findings.Snap(self.snap, float(self.evidence.free["rmse"][index])),
             diagnostics=self._diagnostics(index),
             **vars(source),
             **provenance(lightning),
@@ -176,7 +162,7 @@ class Result:
         )
 
     def _diagnostics(self, index: int) -> findings.Diagnostics:
-        errors, log = self.errors, self.log
+        errors, log = self.errors, self.evidence.log
         largest, outlying = None, None
         if errors.largest[index] >= 0:
             largest = findings.LargestError(error=float(errors.error[index]), **self._reading(errors.largest[index]))
@@ -188,93 +174,48 @@ class Result:
             largest_error=largest,
             curvature_p=_or_none(errors.curvature_p[index]),
             outlying=outlying,
-            slope_p=_or_none(self.slope_p[index]),
+            slope_p=_or_none(self.evidence.slope_p[index]),
             autocorrelation=None
             if log is None
             else findings.Autocorrelation(log.errors.item(), log.indications.item(), int(log.pairs.item())),
         )
 
     def _reading(self, at: int) -> dict[str, Any]:
-        files, rows = self.sample.places(np.array([at]))
-        x, y = (float(self.sample.column(name)[at]) for name in ("indication", "reference"))
+        files, rows = self.evidence.sample.places(np.array([at]))
+        x, y = (float(self.evidence.sample.column(name)[at]) for name in ("indication", "reference"))
         return {"indication": x, "reference": y, "file": files[0], "row": int(rows[0])}
 
 
 def conclude(
-    moments: Moments,
-    line: Line,
-    sample: Sample,
-    *,
-    log: Autocorrelation | None = None,
-    ended: Ended | None = None,
-    finish: str = "least_squares",
-    snap: str | None = None,
+    evidence: Evidence, *, ended: Ended | None = None, finish: str = "least_squares", snap: str | None = None
 ) -> Result:
     """Returns what a fit found of every instrument.
 
     Args:
-        moments: Of the raw readings.
-        line: Their least-squares lines.
-        sample: Readings to look at for what the moments don't tell.
-        log: Autocorrelation, if the readings are a log.
+        evidence: What the readings say.
         ended: Where the optimiser ended, if one ran.
         finish: ``least_squares``, or ``sgd`` to hold the optimiser's lines.
         snap: Named scale whose exact conversion to hold.
     """
-    free = {name: value.double().numpy() for name, value in vars(line).items()}
+    moments, free = evidence.moments, evidence.free
     held = _held(moments, free, ended if finish == "sgd" else None, snap)
-    low, high = moments.lowest.numpy(), moments.highest.numpy()
-    n, pivot = free["n"], free["pivot"]
     known = np.isfinite(held["s"]) & (held["dof"] > 0)
     dofs, at = np.unique(np.where(known, held["dof"], 1.0), return_inverse=True)
     held["coverage_factor"] = np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
-    held |= {"low": low, "high": high, "indication_mean": pivot, "r_squared": free["r_squared"]}
+    held |= {"low": moments.lowest.numpy(), "high": moments.highest.numpy()}
+    held |= {"indication_mean": free["pivot"], "r_squared": free["r_squared"]}
     held |= {"free_w": free["w"], "free_b": free["b"]}
     below = held.pop("below_rounding").astype(bool)
-    whole = {"n": n.astype(np.int64), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
-    rho = 0.0 if log is None else log.errors.item()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f = np.where(free["u_w"] > 0, (free["w"] / free["u_w"]) ** 2, math.nan)
-    slope_p = np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(n - 2, 1)))
+    whole = {"n": free["n"].astype(np.int64), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
     return Result(
         numbers=held,
         whole=whole,
-        differences=compare(
-            free["w"],
-            free["b"],
-            np.stack([low, high], axis=-1),
-            u_w=free["u_w"],
-            u_pivot=free["u_pivot"],
-            pivot=pivot,
-            dof=n - 2,
-            below_rounding=free["below_rounding"].astype(bool),
-        ),
-        errors=diagnose(sample, held["w"], held["b"], s=held["s"], n=n, pivot=pivot, sxx=moments.sxx.numpy(), rho=rho),
-        slope_p=slope_p,
-        sample=sample,
+        errors=evidence.errors if held["w"] is free["w"] else evidence.errors_about(held["w"], held["b"], held["s"]),
+        evidence=evidence,
         ended=ended,
-        log=log,
         snap=snap,
         finish="snap" if snap is not None else finish,
-        rmse_free=free["rmse"],
-        common=common_line(moments),
     )
-
-
-def common_line(moments: Moments) -> dict[str, float] | None:
-    """Returns one line through the readings of all instruments, and whether it would do for all; None if not testable.
-
-    It is the F test of all coefficients being equal, which takes the scatter of all instruments to be the same.
-    """
-    lined = moments.moments[moments.sxx > 0]
-    count = len(lined)
-    own, dof = float(lined[:, 5].sum()), int(lined[:, 0].sum()) - 2 * count
-    if count < 2 or dof < 1 or own <= 0:
-        return None
-    n, x, y, _, w, sse = merge_all(lined[:, None, :])[0].tolist()
-    f = (sse - own) / (2 * count - 2) / (own / dof)
-    p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), 2 * count - 2)[0])
-    return {"w": w, "b": y - w * x, "s": math.sqrt(sse / (n - 2)), "s_own": math.sqrt(own / dof), "p": p}
 
 
 def _held(

@@ -22,7 +22,7 @@ from thermofit_pl.splits import PARTS, Part
 if TYPE_CHECKING:
     from thermofit_pl.readings import Block
 
-FLEET_SAMPLE = 2_000_000  # readings of a fleet to look at again: a hundred of each of 20,000 instruments, 64 MB
+FLEET_SAMPLE = 1_000_000  # readings of a fleet to look at again: a hundred of each of 10,000 instruments, 32 MB
 PENDING = 1 << 20  # readings of a fleet that are added at once: as many as instruments at least, or merging costs more
 FORMED = 64  # blocks of one instrument that are merged at once
 
@@ -53,9 +53,8 @@ class Intake:
         self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
         self._pending: dict[Part, list[Block]] = {part: [] for part in PARTS}
         self._instruments = 0
-        self._worker = ThreadPoolExecutor(1)
-        self._adding = Future[None]()
-        self._adding.set_result(None)
+        self._worker: ThreadPoolExecutor | None = None
+        self._adding: Future[None] | None = None
         self._formed: dict[Part, list[list[float]]] = {part: [] for part in PARTS}
         self._line = (0.0, 0.0, 0.0)  # of the block before: a provisional one for the next
 
@@ -89,9 +88,14 @@ class Intake:
             self.moments[part].absorb(*as_parts(formed))
             formed.clear()
         if pending := self._pending[part]:
-            self._adding.result()  # one at a time is under way
+            self._wait()  # one at a time is under way
+            self._worker = self._worker or ThreadPoolExecutor(1)
             self._adding = self._worker.submit(self._add_up, part, pending)
             self._pending[part] = []
+
+    def _wait(self) -> None:
+        if self._adding is not None:
+            self._adding.result()
 
     def _add_up(self, part: Part, blocks: Sequence[Block]) -> None:
         """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
@@ -109,8 +113,10 @@ class Intake:
         """
         for part in PARTS:
             self._flush(part)
-        self._adding.result()
-        self._worker.shutdown()
+        self._wait()
+        if self._worker is not None:
+            self._worker.shutdown()
+        self._worker = self._adding = None  # neither can go to another process
         if names is None:
             return
         everywhere, index = in_order(gathered(list(names)), names)

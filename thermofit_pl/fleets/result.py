@@ -82,7 +82,7 @@ def tabulate(
         **vars(source),
         **provenance(lightning),
         "instrument_column": instrument_column,
-        "common": result.common,
+        "common": result.evidence.common,
     }
     return Calibrations(frame, common)
 
@@ -92,8 +92,8 @@ def statuses(result: Result) -> pl.Series:
     import polars as pl
 
     n, has_line = result.whole["n"], np.isfinite(result.numbers["w"])
-    level = np.isfinite(result.slope_p) & (result.slope_p >= LEVEL)
-    equal_references = has_line & (result.numbers["free_w"] == 0) & (result.rmse_free == 0)
+    level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL)
+    equal_references = has_line & (result.numbers["free_w"] == 0) & (result.evidence.free["rmse"] == 0)
     reasons = [
         (n == 0, "no readings"),
         (n == 1, "fewer than two readings"),
@@ -109,7 +109,7 @@ def statuses(result: Result) -> pl.Series:
 def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     import polars as pl
 
-    differences, names = result.differences, pl.Series(list(SCALES))
+    differences, names = result.evidence.differences, pl.Series(list(SCALES))
     # an instrument without a line compares with nothing
     nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
     row = np.arange(len(nearest))
@@ -173,8 +173,8 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
 def _diagnostics(result: Result) -> pl.Series:
     import polars as pl
 
-    errors, everywhere = result.errors, np.full(len(result.slope_p), True)
-    log, nothing = result.log, pl.repeat(None, len(everywhere), eager=True, dtype=pl.Null)
+    errors, everywhere = result.errors, np.full(len(result.evidence.slope_p), True)
+    log, nothing = result.evidence.log, pl.repeat(None, len(everywhere), eager=True, dtype=pl.Null)
     autocorrelation = nothing
     if log is not None:
         found = {"errors": log.errors, "indications": log.indications, "pairs": log.pairs.long()}
@@ -188,7 +188,7 @@ def _diagnostics(result: Result) -> pl.Series:
         largest_error=_readings(result, errors.largest, "largest_error", error=pl.Series(errors.error)),
         curvature_p=pl.Series(errors.curvature_p, nan_to_null=True),
         outlying=_readings(result, errors.outlying, "outlying", t=pl.Series(errors.t), count=pl.Series(errors.count)),
-        slope_p=pl.Series(result.slope_p, nan_to_null=True),
+        slope_p=pl.Series(result.evidence.slope_p, nan_to_null=True),
         autocorrelation=autocorrelation,
     )
 
@@ -198,11 +198,11 @@ def _readings(result: Result, index: NDArray[np.int64], name: str, **more: pl.Se
     import polars as pl
 
     known = index >= 0
-    files, rows = result.sample.places(index[known])
+    files, rows = result.evidence.sample.places(index[known])
     columns: dict[str, pl.Series] = dict(more)
     for key in ("indication", "reference"):
         values = np.full(len(index), np.nan)
-        values[known] = result.sample.column(key)[index[known]]
+        values[known] = result.evidence.sample.column(key)[index[known]]
         columns[key] = pl.Series(values)
     place = np.flatnonzero(known)
     columns["file"] = pl.repeat(None, len(index), eager=True, dtype=pl.String).scatter(place, files)
@@ -215,7 +215,7 @@ def _snap(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
 
     here = has_line if result.snap is not None else np.zeros_like(has_line)
     scale = pl.repeat(result.snap, len(here), eager=True, dtype=pl.String)
-    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.rmse_free, nan_to_null=True))
+    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.free["rmse"], nan_to_null=True))
 
 
 def _struct(name: str, where: NDArray[np.bool_], **columns: pl.Series) -> pl.Series:
