@@ -7,7 +7,18 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks.measuring import Row, Sizes, divided, in_turns, less, process
 
-TINY = Sizes(repeats=2, steps=500, many_steps=1000, slow_steps=4, readings=3000, rows=3000, peers=(11,), card=1000)
+TINY = Sizes(
+    repeats=2,
+    steps=500,
+    many_steps=1000,
+    slow_steps=4,
+    readings=3000,
+    rows=3000,
+    peers=(11,),
+    instruments=30,
+    many_instruments=100,
+    card=1000,
+)
 
 
 def test_a_ratio_is_the_median_of_turns_and_meets_its_target() -> None:
@@ -48,9 +59,9 @@ def test_each_part_gives_its_rows(part: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", ["tables", "startup"])
+@pytest.mark.parametrize("part", ["tables", "startup", "fleets", "correcting"])
 def test_each_part_of_whole_processes_gives_its_rows(part: str, tmp_path: Path) -> None:
-    if part == "tables":
+    if part in ("tables", "fleets"):
         pytest.importorskip("sklearn")
         pytest.importorskip("duckdb")
     rows = list(import_module(f"benchmarks.{part}").rows(TINY, tmp_path))

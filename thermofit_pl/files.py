@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Gives a new file's path to write to; on success it becomes ``path``, on failure nothing is left behind.
 
     The file is forced to the disk before it is renamed, and its folder after, so that ``path`` is at every moment, also
@@ -27,6 +27,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: Where the file is to be. A file that is there is replaced, through a symbolic link too.
+        durable: Whether to wait for the disk. Of what can be made again, and is large, the system may write the last
+            part a moment later; a power cut in that moment can then leave less than the whole.
 
     Yields:
         The path to write to: an empty file in the same folder, with the permissions of any new file and the suffix of
@@ -49,9 +51,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         # mkstemp would give 0600, which the user's colleagues could not read
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _force_to_disk(temporary)
+        if durable:
+            _force_to_disk(temporary)
         temporary.replace(place)
-        _force_to_disk(place.parent)
+        if durable:
+            _force_to_disk(place.parent)
     except OSError as error:
         raise InputError(
             f"Expected to write {printable(path)}, but got {error.strerror or error}; free space or name another place."

@@ -20,9 +20,16 @@ import torch
 from .measuring import Row, Sizes
 
 QUICK = Sizes(
-    repeats=3, slow_steps=50, readings=200_000, rows=1_000_000, peers=(11, 10_000, 1_000_000), card=10_000_000
+    repeats=3,
+    slow_steps=50,
+    readings=200_000,
+    rows=1_000_000,
+    peers=(11, 10_000, 1_000_000),
+    instruments=10_000,
+    many_instruments=100_000,
+    card=10_000_000,
 )
-PARTS = ("steps", "tables", "startup", "batches", "peers", "card")
+PARTS = ("steps", "tables", "fleets", "correcting", "startup", "batches", "peers", "card")
 
 
 def main(argv: list[str] | None = None) -> int:

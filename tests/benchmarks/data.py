@@ -20,13 +20,28 @@ def readings(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return x, np.round(0.5556 * x - 17.78 + random.normal(0, 0.5, n), 4)
 
 
+def write_fleet(n: int, instruments: int, path: Path) -> None:
+    """Writes a table of a fleet's readings, in any order, with unequal counts and a line for each, as Parquet."""
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    code = (instruments * random.beta(1, 1.5, n)).astype(np.int64)
+    w, b = random.normal(0.55, 0.02, instruments)[code], random.normal(-17, 1, instruments)[code]
+    x = np.round(random.uniform(20, 90, n), 2)
+    names = pl.Series("instrument", code).cast(pl.String)
+    y = np.round(w * x + b + random.normal(0, 0.1, n), 4)
+    pl.DataFrame({"instrument": "sensor-" + names, "indication": x, "reference": y}).write_parquet(path)
+
+
 def write(n: int, path: Path) -> None:
-    """Writes a table of them, as Parquet or CSV."""
+    """Writes a table of them, as Parquet, Arrow or CSV."""
     import polars as pl
 
     x, y = readings(n)
     frame = pl.DataFrame({"indication": x, "reference": y})
     if path.suffix == ".parquet":
         frame.write_parquet(path)
+    elif path.suffix == ".arrow":
+        frame.write_ipc(path)
     else:
         frame.write_csv(path)

@@ -40,6 +40,8 @@ class Sizes:
         readings: Readings in memory.
         rows: Readings of a table on disk.
         peers: Readings for which the peers' estimators are compared.
+        instruments: Instruments of a fleet, whose table has ``rows`` readings.
+        many_instruments: Those of a large fleet, with ten readings each, of which only the memory is measured.
         card: Readings on a CUDA card.
     """
 
@@ -50,6 +52,8 @@ class Sizes:
     readings: int = 1_000_000
     rows: int = 10_000_000
     peers: tuple[int, ...] = (11, 1_000, 100_000, 10_000_000)
+    instruments: int = 100_000
+    many_instruments: int = 1_000_000
     card: int = 100_000_000
 
 

@@ -47,9 +47,9 @@ PEERS = {
 }
 
 
-def fit(path: Path, folder: Path) -> Process:
+def fit(path: Path, folder: Path, *more: str) -> Process:
     """Runs the command ``fit`` on a table, without figures."""
-    options = ("--data.path", str(path), "--data.indication", "indication", "--data.reference", "reference")
+    options = ("--data.path", str(path), "--data.indication", "indication", "--data.reference", "reference", *more)
     return process("-m", "thermofit_pl", "fit", *options, "--figures", "false", folder=folder)
 
 

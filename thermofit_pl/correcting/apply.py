@@ -77,7 +77,7 @@ def apply(
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
             raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
-        target = stack.enter_context(standard_output() if place == "-" else atomic_write(place))
+        target = stack.enter_context(standard_output() if place == "-" else atomic_write(place, durable=False))
         indications = [Indications(each.column, decimal_comma) for each in todo]
         tallies = _write(todo, tables, indications, target, kind)
         for each in indications:
