@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from thermofit_pl.fleets.summary import OUTLYING, outlier_p
+from thermofit_pl.fleets.summary import NEEDED, OUTLYING, outlier_p
 from thermofit_pl.showing.drawing import BLACK, BLUE, ORANGE, SKY, panels
 from thermofit_pl.wording import count, p_text, printable, signed, two_digits
 
@@ -34,7 +34,7 @@ def pictures(fleet: Calibrations, sample: Sample) -> Iterator[tuple[str, Callabl
         fleet: The calibrations.
         sample: Of the readings that they were made from.
     """
-    lined = fleet.frame.with_row_index("place").drop_nulls("w")
+    lined = fleet.frame.select(NEEDED).with_row_index("place").drop_nulls("w")
     if not lined.height:
         return
     p = _outlying(lined)

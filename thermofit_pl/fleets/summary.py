@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from thermofit_pl.fleet import Calibrations
 
+NEEDED = ("instrument", "n", "w", "b", "s", "u_w", "u_pivot", "coverage_factor", "indication_range", "indication_mean")
 NAMED = 5  # instruments that a line names
 WORST = 10
 OUTLYING = 0.001  # probability that an instrument of a normal fleet is called an outlier
@@ -36,10 +37,10 @@ def fleet_summary(fleet: Calibrations) -> str:
         Plain text, one sentence a line, without a newline at its end.
     """
     lines = [*_statuses(fleet)]
-    lined = fleet.frame.drop_nulls("w")
+    lined = fleet.frame.select(NEEDED).drop_nulls("w")  # to copy nested columns too would take a gigabyte for a million
     if lined.height:
-        lines += [*_spread(lined), *_worst(fleet, lined), *_outliers(lined), *_common(fleet), *_scales(lined)]
-        lines += [*_sgd(lined)]
+        lines += [*_spread(lined), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
+        lines += [*_scales(fleet.frame["scale"].drop_nulls()), *_sgd(fleet.frame["sgd"].drop_nulls())]
         lines.append(
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
             "fleet makes them smaller."
@@ -48,16 +49,19 @@ def fleet_summary(fleet: Calibrations) -> str:
 
 
 def _statuses(fleet: Calibrations) -> Iterator[str]:
+    import polars as pl
+
     frame, source = fleet.frame, fleet.provenance["data_name"]
     readings = f"{count(int(frame['n'].sum()))} readings" + (f" of {printable(source)}" if source else "")
     fine = int((frame["status"] == "ok").sum())
     yield f"{count(fine)} of {count(frame.height)} instruments are fine ({readings})."
     for status in sorted(set(frame["status"].unique()) - {"ok"}):
-        some = frame.filter(frame["status"] == status)["instrument"]
-        kept = "no line" if frame.filter(frame["status"] == status)["w"].null_count() else "a line"
-        yield f"{count(len(some))} with {kept}: {status} ({_named(some)})."
-    if fleet.provenance["dropped"]:
-        yield f"{count(fleet.provenance['dropped'])} readings were dropped, since a cell was missing."
+        some = frame.select("instrument", "status", "w").filter(pl.col("status") == status)
+        kept = "no line" if some["w"].null_count() else "a line"
+        yield f"{count(some.height)} with {kept}: {status} ({_named(some['instrument'])})."
+    if dropped := fleet.provenance["dropped"]:
+        were = "reading was" if dropped == 1 else "readings were"
+        yield f"{count(dropped)} {were} dropped, since a cell was missing."
 
 
 def _named(names: pl.Series) -> str:
@@ -166,18 +170,17 @@ def _common(fleet: Calibrations) -> Iterator[str]:
         yield f"One common line, {line}, would not do for all ({p_text(common['p'])}): {scatter}."
 
 
-def _scales(lined: pl.DataFrame) -> Iterator[str]:
-    scale = lined["scale"].struct
-    near = lined.filter(scale.field("near"))["scale"].struct.field("nearest").value_counts(sort=True)
-    parts = [f"{SCALES[name].unit}: {count(number)}" for name, number in near.iter_rows()]
-    none = lined.height - int(scale.field("near").sum())
+def _scales(scale: pl.Series) -> Iterator[str]:
+    near = scale.struct.field("near")
+    found = scale.struct.field("nearest").filter(near).value_counts(sort=True)
+    parts = [f"{SCALES[name].unit}: {count(number)}" for name, number in found.iter_rows()]
+    none = len(scale) - int(near.sum())
     if none:
         parts.append(f"none of the eight scales: {count(none)}")
     yield f"Nearest to what they show: {'; '.join(parts)}."
 
 
-def _sgd(lined: pl.DataFrame) -> Iterator[str]:
-    ended = lined["sgd"].drop_nulls()
+def _sgd(ended: pl.Series) -> Iterator[str]:
     if not len(ended) or "converged" not in ended.struct.fields:
         return
     good = int(ended.struct.field("converged").sum())
