@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import thermofit_pl
 from thermofit_pl.__main__ import main
+from thermofit_pl.calibration import Calibration
 from thermofit_pl.errors import InputError
 from thermofit_pl.fleet import Calibrations, load
 from thermofit_pl.fleets.summary import fleet_summary, outlier_p
@@ -275,12 +276,42 @@ def test_mini_batches_give_each_instrument_its_own_gradient() -> None:
         assert [sgd.w, sgd.b] == pytest.approx([full.w, full.b], rel=1e-11, abs=0)
 
 
-def test_a_log_of_several_instruments_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("wide", [False, True])
+def test_each_of_several_logs_is_as_if_it_had_been_alone(
+    wide: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pl.DataFrame({"t": [1, 2, 3], "s": ["a", "b", "a"], "x": [1.0, 2, 3], "y": [1.0, 2, 4]}).write_csv("log.csv")
-    options = ["--data.path", "log.csv", "--data.indication", "x", "--data.reference", "y", "--data.time", "t"]
-    assert main(["fit", *options, "--data.instrument", "s"]) == 2
-    assert "--data.time: expected it to be left out with several instruments" in capsys.readouterr().err
-    assert not Path("logs").exists()
+    random = np.random.default_rng(5)
+    n, logs = 400, {}
+    true = np.cumsum(random.normal(0, 0.3, n)) + 20
+    for name, rho in (("p_a", 0.9), ("p_b", 0.3), ("p_c", 0.7)):
+        error = np.zeros(n)
+        for k in range(1, n):
+            error[k] = rho * error[k - 1] + random.normal(0, 0.1)
+        logs[name] = true * 1.8 + 32 + error
+    frame = pl.DataFrame({"t": np.arange(n) * 600.0, "ref": true, **logs})
+    options = ["--data.path", "log.parquet", "--data.reference", "ref", "--data.time", "t", "--figures", "false"]
+    if wide:
+        frame.write_parquet("log.parquet")
+        several = ["--data.indication", "p_*"]
+    else:
+        long = frame.unpivot(on=list(logs), index=["t", "ref"], variable_name="probe", value_name="shown")
+        long.sample(fraction=1.0, shuffle=True, seed=1).write_parquet("log.parquet")
+        several = ["--data.indication", "shown", "--data.instrument", "probe"]
+    assert main(["fit", *options, *several]) == 0
+    assert "Neighbouring errors of these logs have an autocorrelation of 0." in capsys.readouterr().out
+    fleet = load("logs/fit/version_0")
+    assert isinstance(fleet, Calibrations)
+    frame.write_parquet("log.parquet")
+    for number, name in enumerate(logs):
+        assert main(["fit", *options, "--data.indication", name]) == 0
+        alone, found = load(f"logs/fit/version_{number + 1}"), fleet[name]
+        assert isinstance(alone, Calibration)
+        for key in ("w", "b", "u_w", "u_b", "s"):
+            assert getattr(found, key) == pytest.approx(getattr(alone, key), rel=1e-10, abs=0)
+        (mine, own) = (each.diagnostics.autocorrelation for each in (found, alone))
+        assert mine is not None
+        assert own is not None
+        assert mine.errors == pytest.approx(own.errors, rel=1e-9)
+        assert mine.pairs == own.pairs == n - 1
+        assert found.diagnostics.curvature_p == pytest.approx(alone.diagnostics.curvature_p, rel=1e-8)

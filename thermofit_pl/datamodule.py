@@ -216,11 +216,6 @@ class ReadingsDataModule(LightningDataModule):
         whole = table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
         self._share = (0, 1) if whole else share
         fleet = self.instrument is not None or table.instruments() is not None
-        if fleet and self.time is not None:
-            raise InputError(
-                "--data.time: expected it to be left out with several instruments, since autocorrelation is told "
-                f"for one log at a time, but got {self.time!r}; leave it out, or fit each instrument's log by itself"
-            )
         intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
         self._intake = intake
         shown, size = self.progress, table.n_bytes

@@ -47,7 +47,7 @@ def diagnose(
     n: FloatArray,
     pivot: FloatArray,
     sxx: FloatArray,
-    rho: float = 0.0,
+    rho: float | FloatArray = 0.0,
 ) -> Errors:
     """Looks at the errors of the sampled readings: the largest, whether they are curved, and which one stands out.
 
@@ -59,7 +59,7 @@ def diagnose(
         n: Numbers of all readings.
         pivot: Mean indications.
         sxx: Centred sums of squares of the indications.
-        rho: Lag-1 autocorrelation of the errors of a log, which makes a curvature by chance likelier.
+        rho: Lag-1 autocorrelations of the errors of logs, which make a curvature by chance likelier.
     """
     groups = Groups(sample.codes(), len(w))
     x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
@@ -141,7 +141,7 @@ class Groups:
         return index
 
 
-def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float = 0.0) -> FloatArray:
+def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float | FloatArray = 0.0) -> FloatArray:
     """Returns how probable a quadratic term this large is by chance, shape ``(instruments,)``; NaN if it can't be told.
 
     It is the F test with 1 and n − 3 degrees of freedom, with the quadratic term made orthogonal to the line.
@@ -150,8 +150,8 @@ def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float = 0.0
         x: Indications, shape ``(N,)``, sorted by instrument.
         error: Errors about a line, shape ``(N,)`` [°C].
         groups: Of the readings.
-        rho: Lag-1 autocorrelation of the errors, by which the variance of the term is taken to grow as that of a mean
-            does.
+        rho: Lag-1 autocorrelation of the errors, of all or of each instrument: the variance of the term is taken to
+            grow as that of a mean does.
     """
     n, each, sums = groups.counts, groups.each, groups.sums
     with np.errstate(invalid="ignore", divide="ignore"):

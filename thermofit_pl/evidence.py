@@ -98,7 +98,7 @@ def _errors(
     b: FloatArray,
     s: FloatArray,
 ) -> Errors:
-    rho = 0.0 if log is None else log.errors.item()
+    rho = 0.0 if log is None else log.errors.numpy()
     return diagnose(sample, w, b, s=s, n=free["n"], pivot=free["pivot"], sxx=moments.sxx.numpy(), rho=rho)
 
 

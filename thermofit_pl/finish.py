@@ -177,7 +177,9 @@ class Result:
             slope_p=_or_none(self.evidence.slope_p[index]),
             autocorrelation=None
             if log is None
-            else findings.Autocorrelation(log.errors.item(), log.indications.item(), int(log.pairs.item())),
+            else findings.Autocorrelation(
+                log.errors[index].item(), log.indications[index].item(), int(log.pairs[index].item())
+            ),
         )
 
     def _reading(self, at: int) -> dict[str, Any]:

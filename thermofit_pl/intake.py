@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,12 +15,10 @@ from thermofit_pl.lags import LagProducts
 from thermofit_pl.least_squares import Autocorrelation
 from thermofit_pl.meeting import gathered
 from thermofit_pl.moments import Moments
+from thermofit_pl.readings import Block
 from thermofit_pl.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.six_numbers import as_parts, of_columns
 from thermofit_pl.splits import PARTS, Part
-
-if TYPE_CHECKING:
-    from thermofit_pl.readings import Block
 
 FLEET_SAMPLE = 1_000_000  # readings of a fleet to look at again: a hundred of each of 10,000 instruments, 32 MB
 PENDING = 1 << 20  # readings of a fleet that are added at once: as many as instruments at least, or merging costs more
@@ -39,14 +37,14 @@ class Intake:
     Attributes:
         moments: Of each part's readings.
         sample: Of the training readings.
-        lags: Products of neighbours among the training readings, if they are a log.
+        lags: Products of neighbours among the training readings, if they are a log, by instrument.
         instruments: The names of the instruments, in the order of the moments, once ``arrange`` has run; None for one.
     """
 
     def __init__(self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0) -> None:
         self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1) for part in PARTS}
         self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
-        self.lags = LagProducts() if log else None
+        self.lags: dict[int, LagProducts] | None = {} if log else None
         self.instruments: list[str] | None = None
         self._fleet = fleet
         self._keep = keep
@@ -63,8 +61,6 @@ class Intake:
         assert block.reference is not None
         if part == "train":
             self.sample.add(block)
-            if self.lags is not None:
-                self.lags.add(block)
         if self._keep:
             self._kept[part].append(block)
         if self._fleet:
@@ -75,6 +71,8 @@ class Intake:
             if sum(len(each.indication) for each in pending) >= max(PENDING, self._instruments):
                 self._flush(part)
             return
+        if part == "train":
+            self._pair(0, block)
         formed = self._formed[part]
         formed.append(of_columns(block.indication, block.reference, self._line))
         _, mean_x, mean_y, _, slope, *_ = formed[-1]
@@ -101,9 +99,19 @@ class Intake:
         """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
         torch.set_num_threads(1)  # for this thread too; see ReadingsDataModule.read
         x, y, codes = (joined(blocks, name) for name in ("indication", "reference", "instrument"))
+        if part == "train" and self.lags is not None:
+            whole = Block(x.numpy(), y.numpy(), joined(blocks, "time").numpy(), Path(), range(len(x)))
+            order = np.argsort(codes.numpy(), kind="stable")
+            for own in np.split(order, np.flatnonzero(np.diff(codes.numpy()[order])) + 1):
+                self._pair(int(codes[own[0]]), whole.take(own))
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
         self.moments[part] = placed(self.moments[part], None, most)
         self.moments[part].update(x, y, codes)
+
+    def _pair(self, instrument: int, block: Block) -> None:
+        """Pairs an instrument's readings with the next in time, if they are a log."""
+        if self.lags is not None:
+            self.lags.setdefault(instrument, LagProducts()).add(block)
 
     def arrange(self, names: Sequence[str] | None) -> None:
         """Ends the intake, and puts the instruments into the order of their names, the same on every process.
@@ -124,6 +132,8 @@ class Intake:
             self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
         self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
+        if self.lags is not None:
+            self.lags = {int(index[code]): lags for code, lags in self.lags.items()}
         self.instruments = everywhere
 
     def exchange(self) -> None:
@@ -131,7 +141,9 @@ class Intake:
         self.moments = {part: moments.synced() for part, moments in self.moments.items()}
         self.sample = Sample.merged(gathered(self.sample))
         if self.lags is not None:
-            self.lags = LagProducts.merged(gathered(self.lags))
+            shares = gathered(self.lags)
+            codes = sorted({code for share in shares for code in share})
+            self.lags = {code: LagProducts.merged([share[code] for share in shares if code in share]) for code in codes}
 
     def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns the indications, references and instruments that were kept of a part."""
@@ -146,9 +158,12 @@ class Intake:
         """Returns the autocorrelation of the training readings, if they are a log."""
         if self.lags is None:
             return None
-        n, pivot, mean_reference, sxx, slope, sse = self.moments["train"].moments[0].tolist()
-        rho, rho_x = self.lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
-        return Autocorrelation(*(torch.tensor([value], dtype=torch.float64) for value in (rho, rho_x, self.lags.pairs)))
+        found = torch.zeros(3, len(self.moments["train"].moments), dtype=torch.float64)
+        for code, lags in self.lags.items():
+            n, pivot, mean_reference, sxx, slope, sse = self.moments["train"].moments[code].tolist()
+            rho = lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
+            found[:, code] = torch.tensor([*rho, lags.pairs], dtype=torch.float64)
+        return Autocorrelation(*found)
 
 
 def joined(blocks: Sequence[Block], name: str) -> Tensor:

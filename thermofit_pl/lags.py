@@ -126,7 +126,7 @@ class LagProducts:
             mse: Mean squared error of the line [°C²].
             variance: Variance of the indications, over n.
         """
-        if self.pairs < 2 or mse == 0:
+        if self.pairs < 2 or mse == 0 or variance == 0:
             return 0.0, 0.0
         _, indication, error = self._change((pivot, mean_reference, w))
         rho = error @ self.products @ error / self.pairs / mse

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermofit_pl.scales import SCALES
+from thermofit_pl.summary import ESTIMATE
 from thermofit_pl.wording import count, p_text, printable, signed, two_digits
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def fleet_summary(fleet: Calibrations) -> str:
     lined = fleet.frame.select(NEEDED).drop_nulls("w")  # to copy nested columns too would take a gigabyte for a million
     if lined.height:
         lines += [*_spread(lined), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
+        lines += [*_logs(fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls())]
         lines += [*_scales(fleet.frame["scale"].drop_nulls()), *_sgd(fleet.frame["sgd"].drop_nulls())]
         lines.append(
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
@@ -168,6 +170,19 @@ def _common(fleet: Calibrations) -> Iterator[str]:
         yield f"One common line would do for all, as far as these readings can tell ({p_text(common['p'])}): {line}."
     else:
         yield f"One common line, {line}, would not do for all ({p_text(common['p'])}): {scatter}."
+
+
+def _logs(autocorrelation: pl.Series) -> Iterator[str]:
+    if not len(autocorrelation):
+        return
+    errors = autocorrelation.struct.field("errors").to_numpy()
+    low, middle, high = (signed(f"{value:.2f}") for value in np.quantile(errors, (0.05, 0.5, 0.95)))
+    beyond = int((errors > ESTIMATE).sum())
+    estimates = f"; above {ESTIMATE:g}, as of {count(beyond)}, they are estimates" if beyond else ""
+    yield (
+        f"Neighbouring errors of these logs have an autocorrelation of {middle} ({low} to {high}), which the "
+        f"uncertainties allow for{estimates}."
+    )
 
 
 def _scales(scale: pl.Series) -> Iterator[str]:
