@@ -195,8 +195,11 @@ def run(*arguments: str) -> Calibrations:
 
 @pytest.mark.usefixtures("table")
 def test_fit_and_apply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    fleet = run()
+    fleet = run("--csv", "true")
     assert "12 of 17 instruments are fine (" in capsys.readouterr().out
+    written = pl.read_csv("logs/fit/version_0/calibrations.csv")
+    assert written["instrument"].to_list() == fleet.instruments
+    assert written.filter(instrument="sensor-6")["w"].item() == fleet["sensor-6"].w
     alone = thermofit_pl.fit(*made())["sensor-6"]
     found = fleet["sensor-6"]
     assert [found.w, found.b] == pytest.approx([alone.w, alone.b], rel=1e-12, abs=0)

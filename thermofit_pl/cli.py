@@ -76,6 +76,8 @@ class CLI(LightningCLI):
         """Adds the options that are neither the Trainer's nor the module's nor the data's."""
         about = "Whether fit draws figures of the result, for TensorBoard and as PNG; needs matplotlib, 1 s."
         parser.add_argument("--figures", type=bool, default=True, help=about)
+        about = "Whether fit writes the calibrations of a fleet as CSV too."
+        parser.add_argument("--csv", type=bool, default=False, help=about)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the arguments, and keeps them to look up what was typed."""
@@ -179,7 +181,7 @@ class CLI(LightningCLI):
         """Returns what shows and saves the run; of a fit with Trainer's barebones, only the result."""
         assert self.folder is not None
         folder, fits = self.folder.path, self.subcommand == "fit"
-        self.written = WriteCalibration(folder)
+        self.written = WriteCalibration(folder, self._get(self.config_init, "csv"))
         self.predictions = WritePredictions(folder)
         result = partial(getattr, self.written, "calibration")  # no lambda: spawned processes are sent it
         self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
