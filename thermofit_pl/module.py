@@ -18,7 +18,7 @@ from thermofit_pl.datamodule import Normalization, ReadingsDataModule
 from thermofit_pl.errors import InputError
 from thermofit_pl.laps import Lap, shown_steps
 from thermofit_pl.least_squares import Line, distance
-from thermofit_pl.metrics import LargestError
+from thermofit_pl.metrics import Scores, scores_of
 from thermofit_pl.moments import Moments, Readings
 from thermofit_pl.scales import SCALES
 from thermofit_pl.training.options import refuse_batch_options, refuse_divergence, refuse_options
@@ -97,9 +97,7 @@ class CalibrationModule(LightningModule):
         self.register_buffer("steps_done", torch.tensor(0))
         # the calibration's line, shape (2, instruments), in raw indications and °C; NaN while it is SGD's
         self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
-        self.scored = Moments()
-        self.largest_error = LargestError()
-        self._scored_whole = False  # whether every process has scored all readings, by their moments
+        self.scores = Scores()
         self.steps = 0
         self.total_steps: int | None = None
         self.lap: Lap | None = None
@@ -133,11 +131,11 @@ class CalibrationModule(LightningModule):
 
     def validation_step(self, batch: Moments | tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Scores SGD's line while a fit runs, else the calibration's."""
-        self._score(batch)
+        self.scores.update(batch, *self._scored_line)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Scores the calibration's line."""
-        self._score(batch)
+        self.scores.update(batch, *self._scored_line)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Returns the estimates [°C] of raw indications."""
@@ -299,7 +297,7 @@ class CalibrationModule(LightningModule):
                 parameter.data = parameter.data[:1].repeat(instruments)
             self.offset, self.scale = self.offset[:1].repeat(instruments), self.scale[:1].repeat(instruments)
             self.line = self.line[:, :1].repeat(1, instruments)
-            self.scored = Moments(instruments)
+            self.scores = Scores(instruments)
 
     def is_shown(self, step: int) -> bool:
         """Whether a curve shows a step."""
@@ -355,48 +353,20 @@ class CalibrationModule(LightningModule):
         """The line that is scored: SGD's while a fit runs, else the calibration's."""
         return self.raw if self.trainer.state.fn == TrainerFn.FITTING else self.calibrated
 
-    def _score(self, batch: Moments | tuple[Tensor, Tensor]) -> None:
-        if isinstance(batch, Moments):
-            self.scored.merge_state(batch)
-            self._scored_whole = True
-            return
-        indication, reference = batch
-        w, b = self._scored_line
-        self.scored.update(indication, reference)
-        self.largest_error.update(w * indication + b, reference)
-
     def _log_scores(self, stage: str) -> None:
-        """Logs what the moments say of the line, and the largest error where the readings themselves were seen."""
-        scores = self._scores(self.scored if self._scored_whole else self.scored.synced())
-        if not self._scored_whole and self.largest_error.update_called:
-            scores["largest_error"] = self.largest_error.compute()
-        for name, score in scores.items():
+        for name, score in self.scores.compute(*self._scored_line).items():
             # every process has the same value, and the largest of them is it; Lightning's mean would round it to
             # float32
             self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)
-        self.scored.reset()
-        self.largest_error.reset()
-        self._scored_whole = False
+        self.scores.reset()
 
     def _score_training(self) -> None:
         """Scores the line on the training readings, where none are held out: a validation loop takes as long as a lap.
 
         Every process has the moments of all readings, and so the same scores.
         """
-        scores = self._scores(self.trainer.datamodule.moments["train"])  # type: ignore[attr-defined]  # set by Trainer
+        scores = scores_of(self.trainer.datamodule.moments["train"], *self._scored_line)  # type: ignore[attr-defined]  # set by Trainer
         self.trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})
-
-    def _scores(self, moments: Moments) -> dict[str, Tensor]:
-        """Returns what the moments of raw readings say of the line."""
-        w, b = (value.to(moments.moments.device) for value in self._scored_line)
-        n = moments.count.sum()
-        mse = (moments.mse(w, b) * moments.count).sum() / n
-        variation = (moments.sse + moments.slope.square() * moments.sxx).sum()
-        return {
-            "rmse": mse.sqrt(),
-            "mean_error": (moments.mean_error(w, b) * moments.count).sum() / n,
-            "r2": torch.where(variation > 0, 1 - mse * n / variation, torch.nan),
-        }
 
 
 def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
