@@ -66,6 +66,7 @@ def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | Non
         rows = range(start + 1, min(start + BLOCK, len(x)) + 1)
         at = slice(start, start + BLOCK)
         intake.add("train", Block(x[at], y[at], None, Path(), rows, None if codes is None else codes[at]))
+    intake.end()
     intake.arrange(None if codes is None else labels.names())
     moments = intake.moments["train"]
     if codes is None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from thermofit_pl.batches import Batches, FullBatch, Stream
 from thermofit_pl.errors import InputError
 from thermofit_pl.findings import Source
-from thermofit_pl.intake import Intake
+from thermofit_pl.intake import Intake, one_thread
 from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
 from thermofit_pl.meeting import gathered, is_shared, refuse_together
 from thermofit_pl.moments import Moments, Readings, as_tensor
@@ -198,16 +198,13 @@ class ReadingsDataModule(LightningDataModule):
         Raises:
             InputError: If the readings can't be used, and this process can't tell others so.
         """
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # torch's threads and polars' fight for the cores: 14 times slower with two (measured)
         try:
-            self._take_in(share)
+            with one_thread():
+                self._take_in(share)
         except InputError as error:
             if not is_shared():
                 raise
             self._failed = error
-        finally:
-            torch.set_num_threads(threads)
         if self._share[1] == 1 and not is_shared():
             self._finish()
 
@@ -226,6 +223,7 @@ class ReadingsDataModule(LightningDataModule):
             if self.paths[part] and self._share[0] == 0:
                 for block in self.open(part).blocks():
                     intake.add(part, block)
+        intake.end()
         self._digest = table.sha256() if self._share[0] == 0 else None  # here, since it may find the table changed
 
     def _finish(self) -> None:

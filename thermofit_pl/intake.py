@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,6 @@ class Intake:
 
     def _add_up(self, part: Part, blocks: Sequence[Block]) -> None:
         """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
-        torch.set_num_threads(1)  # for this thread too; see ReadingsDataModule.read
         x, y, codes = (joined(blocks, name) for name in ("indication", "reference", "instrument"))
         if part == "train" and self.lags is not None:
             whole = Block(x.numpy(), y.numpy(), joined(blocks, "time").numpy(), Path(), range(len(x)))
@@ -105,26 +105,30 @@ class Intake:
             for own in np.split(order, np.flatnonzero(np.diff(codes.numpy()[order])) + 1):
                 self._pair(int(codes[own[0]]), whole.take(own))
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
-        self.moments[part] = placed(self.moments[part], None, most)
-        self.moments[part].update(x, y, codes)
+        with one_thread():
+            self.moments[part] = placed(self.moments[part], None, most)
+            self.moments[part].update(x, y, codes)
 
     def _pair(self, instrument: int, block: Block) -> None:
         """Pairs an instrument's readings with the next in time, if they are a log."""
         if self.lags is not None:
             self.lags.setdefault(instrument, LagProducts()).add(block)
 
-    def arrange(self, names: Sequence[str] | None) -> None:
-        """Ends the intake, and puts the instruments into the order of their names, the same on every process.
-
-        Args:
-            names: The name of each code that blocks have used; None where there is one instrument.
-        """
+    def end(self) -> None:
+        """Adds what was put off, and waits for it."""
         for part in PARTS:
             self._flush(part)
         self._wait()
         if self._worker is not None:
             self._worker.shutdown()
         self._worker = self._adding = None  # neither can go to another process
+
+    def arrange(self, names: Sequence[str] | None) -> None:
+        """Puts the instruments into the order of their names, the same on every process, once the intake has ended.
+
+        Args:
+            names: The name of each code that blocks have used; None where there is one instrument.
+        """
         if names is None:
             return
         everywhere, index = in_order(gathered(list(names)), names)
@@ -164,6 +168,17 @@ class Intake:
             rho = lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
             found[:, code] = torch.tensor([*rho, lags.pairs], dtype=torch.float64)
         return Autocorrelation(*found)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keeps torch to one thread: its threads and those of Polars fight for the cores, 14 times slower (measured)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def joined(blocks: Sequence[Block], name: str) -> Tensor:

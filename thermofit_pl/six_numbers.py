@@ -25,10 +25,8 @@ CHUNK = 1 << 13
 CANCELLED = 4.0  # what a sum of squares may be times what is left of it: two bits are lost
 PASSES = 4  # the first finds the line to a few digits at least, even a million spreads away; each doubles them
 
-
-Parts = tuple[
-    Tensor, Tensor, Tensor
-]  # six numbers, lowest, highest: (parts, instruments, 6), twice (parts, instruments)
+# Six numbers, lowest and highest indications: shapes (parts, instruments, 6) and twice (parts, instruments).
+Parts = tuple[Tensor, Tensor, Tensor]
 
 
 def of_columns(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -> list[float]:
