@@ -318,3 +318,12 @@ def test_each_of_several_logs_is_as_if_it_had_been_alone(
         assert mine.errors == pytest.approx(own.errors, rel=1e-9)
         assert mine.pairs == own.pairs == n - 1
         assert found.diagnostics.curvature_p == pytest.approx(alone.diagnostics.curvature_p, rel=1e-8)
+
+
+def test_correct_takes_any_shape_and_says_nothing_of_what_has_no_line(recwarn: pytest.WarningsRecorder) -> None:
+    fleet = thermofit_pl.fit([1.0, 2.0, 3.0, 1.0], [1.0, 2.0, 4.0, 3.0], ["a", "a", "a", "one"])
+    assert isinstance(fleet, Calibrations)
+    found = fleet.correct([[1.0, 9.0], [2.0, 9.0]], [["a", "one"], ["a", "nobody"]])
+    assert found.extrapolated.tolist() == [[False, False], [False, False]]
+    assert np.isnan(found.estimate).tolist() == [[False, True], [False, True]]
+    assert not len(recwarn)

@@ -137,6 +137,12 @@ def test_against_mpmath_on_large_chunks() -> None:
     assert of(x, y).slope.item() == pytest.approx(float(sxy / sxx), rel=1e-14, abs=0)
 
 
+@pytest.mark.parametrize("line", [(0.0, 0.0, 0.0), (3.3, 7.1, 0.7)])
+def test_equal_references_leave_no_slope(line: tuple[float, float, float]) -> None:
+    x = np.array([0.1, 2.7, 3.3, 9.9, 5.2, 7.7])
+    assert of_columns(x, np.full(6, 20.1), line)[4:6] == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("line", [(0.0, 0.0, 0.0), (50.0, 40.0, 0.5), (-1e7, 1e6, -30.0)])
 def test_any_provisional_line_gives_the_digits_of_two_passes(line: tuple[float, float, float]) -> None:
     x, y = fine_thermometer(CHUNK + 100)

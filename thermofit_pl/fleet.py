@@ -146,11 +146,11 @@ class Calibrations:
         x = np.asarray(indication, np.float64)
         place = np.broadcast_to(self._index(instrument), x.shape)
         w, b, u_w, u_pivot, pivot, s = (self._column(name)[place] for name in NUMBERS)
-        low, high = self._ranges[place].T if x.ndim else self._ranges[place]
+        low, high = np.moveaxis(self._ranges[place], -1, 0)
         with np.errstate(invalid="ignore"):
             estimate = w * x + b
             u_line = np.hypot(u_pivot, u_w * (x - pivot))
-            extrapolated = (x < low) | (x > high)
+            extrapolated = np.isfinite(estimate) & ((x < low) | (x > high))
         if extrapolate != "ignore" and extrapolated.any():
             sentence = (
                 f"{count(int(extrapolated.sum()))} of {count(x.size)} indications lie outside the calibrated range."

@@ -17,7 +17,7 @@ from thermofit_pl.batches import FullBatch
 from thermofit_pl.datamodule import Normalization, ReadingsDataModule
 from thermofit_pl.errors import InputError
 from thermofit_pl.laps import Lap, shown_steps
-from thermofit_pl.least_squares import Line, distance
+from thermofit_pl.least_squares import Line, distance, rounding
 from thermofit_pl.metrics import Scores, scores_of
 from thermofit_pl.moments import Moments, Readings
 from thermofit_pl.scales import SCALES
@@ -376,12 +376,13 @@ def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
         moments: Of the readings.
         line: Their least-squares line.
         tolerance: As asked for [°C]; None means a tenth of the line's standard uncertainty at the mean indication, or
-            where there is none, a millionth of what the line spans.
+            where there is none, a millionth of what the line spans, or what rounding makes of it.
     """
     if tolerance is not None:
         return torch.full_like(line.w, tolerance)
     span = (line.w * (moments.highest - moments.lowest)).abs()
-    return torch.where(line.u_pivot > 0, line.u_pivot / 10, span * 1e-6)
+    least = torch.maximum(span * 1e-6, rounding(moments, line.w, line.b))
+    return torch.where(line.u_pivot > 0, line.u_pivot / 10, least)
 
 
 def _positive(option: str, value: float) -> float:

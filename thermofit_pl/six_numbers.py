@@ -50,6 +50,8 @@ def of_columns(x: FloatArray, y: FloatArray, line: tuple[float, float, float]) -
         line = mean, y0 + e / n + w0 * (d / n), w0 + change if sxx > 0 else 0.0
         if dd <= CANCELLED * sxx and ee <= CANCELLED * sse:
             break
+    if abs(line[2]) * (high - low) < 1e-9 * abs(line[1]) and y.min() == y.max():
+        line, sse = (line[0], float(y[0]), 0.0), 0.0  # a slope of equal references would be rounding
     return [n, line[0], line[1], max(sxx, 0.0), line[2], sse, low, high]
 
 

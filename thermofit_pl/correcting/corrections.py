@@ -66,11 +66,13 @@ def corrections(
     source = calibration.provenance
     by_column = instrument or source["instrument_column"]
     if by_column is None and source["indication_column"] is not None and indication is None:
-        probes = [name for name in calibration if name in columns and calibration.has_line(name)]
+        lined = [name for name in calibration if calibration.has_line(name)]
+        probes = [name for name in lined if name in columns]
         if not probes:
+            such = f", such as {printable(lined[0])}" if lined else ""
             raise InputError(
-                f"Expected a column for each of {count(len(calibration))} instruments, such as "
-                f"{printable(next(iter(calibration)))}, but the table has none of them."
+                f"Expected a column for each of the {count(len(lined))} instruments that have a line{such}, but the "
+                "table has none of them."
             )
         return [_single(calibration[name], name, f"{name}.") for name in probes]
     column = _needed(indication or source["indication_column"], "indication")
