@@ -327,3 +327,8 @@ def test_correct_takes_any_shape_and_says_nothing_of_what_has_no_line(recwarn: p
     assert found.extrapolated.tolist() == [[False, False], [False, False]]
     assert np.isnan(found.estimate).tolist() == [[False, True], [False, True]]
     assert not len(recwarn)
+
+
+def test_no_readings_are_refused() -> None:
+    with pytest.raises(InputError, match="at least two of an instrument, but got none"):
+        thermofit_pl.fit([], [], [])

@@ -57,6 +57,8 @@ def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | Non
     x, y = _column("indication", indication), _column("reference", reference)
     if len(x) != len(y):
         raise InputError(f"Expected as many references as indications, but got {len(y)} and {len(x)}")
+    if instrument is not None and not x.size:
+        raise InputError("Expected readings, at least two of an instrument, but got none")
     if y.size and y.min() < ABSOLUTE_ZERO:
         raise InputError(f"Expected references in °C, from {ABSOLUTE_ZERO} on, but got {y.min():g}")
     labels = Labels()
