@@ -211,13 +211,21 @@ def test_shares_of_several_parquet_files(tmp_path: Path, sizes: list[int], world
     assert whole.n_rows() == sum(sizes)
 
 
-def test_large_tables_come_in_blocks_with_progress(tmp_path: Path) -> None:
-    n = 300_000
-    pl.DataFrame({"shown": np.arange(n), "true": np.zeros(n)}).write_parquet(tmp_path / "x.parquet")
-    table, done = Table(str(tmp_path / "x.parquet"), "shown", "true"), list[int]()
+@pytest.mark.parametrize("group", [500, 70_000, 300_000])
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_large_tables_come_in_blocks_with_progress(tmp_path: Path, kind: str, group: int) -> None:
+    n, path = 300_000, tmp_path / f"x.{kind}"
+    frame = pl.DataFrame({"shown": np.arange(n), "true": np.zeros(n)})
+    if kind == "parquet":
+        frame.write_parquet(path, row_group_size=group)
+    else:
+        frame.write_ipc(path, record_batch_size=group)
+    table, done = Table(str(path), "shown", "true"), list[int]()
     blocks = list(table.blocks(progress=done.append))
     assert max(len(block.rows) for block in blocks) <= text_tables.BLOCK
+    assert len(blocks) <= 2 * n / text_tables.BLOCK + 1
     assert np.array_equal(np.concatenate([block.indication for block in blocks]), np.arange(n))
+    assert np.array_equal(np.concatenate([block.rows for block in blocks]), np.arange(n) + 1)
     assert done == sorted(done)
     assert done[-1] == table.n_bytes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
@@ -45,12 +45,29 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
         .slice(start, stop - start)
         .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
     )
-    for batch in frame.collect_batches(chunk_size=BLOCK, maintain_order=True):
-        for piece in batch.iter_slices(BLOCK):  # Polars' own pieces may be larger
+    # without a size, for Polars would cut and join its morsels to it, and joined ones are copied
+    for batch in _joined(frame.collect_batches(maintain_order=True)):
+        for piece in batch.iter_slices(BLOCK):
             rows = range(start + 1, start + 1 + piece.height)
             start += piece.height
             values = columns_of(file.path, wanted, piece, wanted.columns, rows)
             yield Part(values, rows, start * file.size // file.n_rows)
+
+
+def _joined(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Joins batches of few rows, as small row groups make them, for each costs the same work in Python."""
+    import polars as pl
+
+    few: list[pl.DataFrame] = []
+    rows = 0
+    for batch in batches:
+        few.append(batch)
+        rows += batch.height
+        if rows >= BLOCK // 2:
+            yield pl.concat(few)
+            few, rows = [], 0
+    if few:
+        yield pl.concat(few)
 
 
 def _columnar_view(file: TableFile, name: str, names_in: str | None) -> pl.Expr:
