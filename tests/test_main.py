@@ -133,3 +133,30 @@ def test_closed_standard_output_is_a_sentence() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr == "thermofit_pl: error: standard output was closed before all was written\n"
+
+
+ENDS = """
+import atexit, sys, threading, time
+import thermofit_pl.__main__ as package
+
+class TakenApart:
+    def __del__(self):
+        print("taken apart", flush=True)
+
+kept = TakenApart()
+
+def main():
+    atexit.register(print, "cleaned up")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("written"))).start()
+    print("said")
+    return 3
+
+package.main = main
+sys.exit(package.command())
+"""
+
+
+def test_the_process_ends_at_once_but_after_threads_and_clean_up() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, timeout=60)
+    assert ended.stdout.splitlines() == ["said", "written", "cleaned up"]
+    assert (ended.returncode, ended.stderr) == (3, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -130,5 +131,25 @@ def _say(sentence: str, code: int, kind: str = "error: ") -> int:
     return code
 
 
+def command() -> int:
+    """Runs the command line's command in a process of its own, which ends with it; returns the exit code."""
+    codes: list[int] = []
+    atexit.register(_leave, codes)  # the first that is registered runs last, when all threads have ended
+    codes.append(main())
+    return codes[0]
+
+
+def _leave(codes: list[int]) -> None:
+    """Ends the process, once a command has ended, without taking its memory apart piece by piece.
+
+    The operating system frees it at once; Python would take 0.15 s for the modules of torch and Lightning.
+    """
+    if codes:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(codes[0])
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())
