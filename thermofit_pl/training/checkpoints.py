@@ -92,19 +92,21 @@ class EpochCheckpoint(Checkpoint):
     Args:
         folder: Where to.
         signals: Those that ask the fit to stop.
-        seconds: Least time between two ends of epochs that are saved: all of them would halve the speed of short ones.
+        seconds: Least time before an end of an epoch is saved, from the start or the one saved last: all of them would
+            halve the speed of short ones.
     """
 
     def __init__(self, folder: Path, signals: Signals, seconds: float = 1.0) -> None:
         self.path = folder / "last.ckpt"
         self._signals = signals
         self._seconds = seconds
-        self._last = -float("inf")
+        self._last = 0.0
         self._saved_step = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for signals from now on, instead of ending at once."""
         self._signals.keep(True)
+        self._last = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
