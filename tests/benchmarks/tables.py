@@ -9,8 +9,8 @@ from typing import Literal
 from .data import write
 from .measuring import Process, Row, Sizes, divided, in_turns, less, median, process
 
-# The same imports as the command's, and by the same means: without the garbage collector, with room for their calls, and
-# with the same end. Plainly imported, they would take a second more, and fit that second less.
+# The same imports as the command's, and by the same means: without the garbage collector, with room for their calls,
+# and with the same end. Plainly imported, they would take a second more, and fit that second less.
 IMPORTS = """
 import gc, os
 
