@@ -17,7 +17,7 @@ from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
 from thermofit_pl.tables.copies import frames
 from thermofit_pl.tables.formats import TableFile, check_column, find_files, open_table
-from thermofit_pl.tables.hashing import FileHash
+from thermofit_pl.tables.hashing import FileHash, hash_of
 from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.text_tables import BLOCK
 from thermofit_pl.wording import printable, quoted
@@ -126,7 +126,7 @@ class Table:
         """
         self.dropped = 0
         if share[0] == 0:  # the process that writes the result needs it
-            self._hash = self._hash or FileHash(self._tables)
+            self._hash = self._hash or hash_of(self._tables)
         if self._sorted_by_time():
             yield from self._checked(share, progress)
         else:
@@ -185,8 +185,8 @@ class Table:
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
-        self._hash = self._hash or FileHash(self._tables)
-        return self._hash.result()
+        self._hash = self._hash or hash_of(self._tables)
+        return self._hash.result(self._tables)
 
     def frames(self, estimate_from: str) -> pl.LazyFrame:
         """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
