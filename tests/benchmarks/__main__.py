@@ -60,7 +60,9 @@ def rows(parts: tuple[str, ...] | list[str], sizes: Sizes, folder: Path) -> Iter
     for part in PARTS:
         if part in parts:
             measure: Callable[[Sizes, Path], Iterator[Row]] = import_module(f".{part}", __package__).rows
-            yield from measure(sizes, folder)
+            own = folder / part  # for runs are numbered, and a later part names its first
+            own.mkdir()
+            yield from measure(sizes, own)
 
 
 def line(row: Row) -> str:
