@@ -78,6 +78,7 @@ def killed(folder: Path, kind: str, after: float, *, early: bool) -> dict[str, A
         found["resumed"] = os.waitstatus_to_exitcode(os.waitpid(again, 0)[1])
         found["said"] = (folder / "said").read_text()[-500:]
         found["torn"] += torn(folder / "logs/fit/version_1")
+        found["torn"] += [path.name for path in folder.rglob(".*.part*")]  # the run after the kill sweeps them away
         found["whole"] = (folder / "logs/fit/version_1/calibration.json").exists()
     return found
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import atomic_write
+from thermofit_pl.files import atomic_write, is_unfinished, sweep
 
 
 @pytest.fixture
@@ -117,4 +118,47 @@ def test_what_cannot_be_written_is_a_sentence(place: Callable[[Path], str], sent
     with pytest.raises(InputError, match=sentence) as caught:
         write(place(tmp_path))
     assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_left_is_swept_away_and_what_is_being_written_is_not(path: Path) -> None:
+    process = os.fork()
+    if process == 0:
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+    (left,) = path.parent.iterdir()
+    assert is_unfinished(left)
+    others = [path.with_name(name) for name in (".hidden.csv", "a.part.csv", ".0123456789abcdef.parts")]
+    for other in others:
+        other.touch()
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+        sweep(path.parent)
+        assert not left.exists()
+        assert temporary.exists()
+    assert path.read_text() == "new"
+    assert set(path.parent.iterdir()) == {path, *others}
+
+
+def test_a_file_swept_away_before_it_was_locked_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_open, made = os.open, []
+
+    def opened(name: Path, flags: int, *mode: int) -> int:
+        descriptor = real_open(name, flags, *mode)
+        if flags & os.O_EXCL:
+            made.append(name)
+            if len(made) == 1:
+                Path(name).unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", opened)
+    write(path)
+    assert len(made) == 2
+    assert path.read_text() == "new"
+
+
+def test_a_folder_that_is_not_there_has_nothing_to_sweep(tmp_path: Path) -> None:
+    sweep(tmp_path / "none")
     assert not list(tmp_path.iterdir())

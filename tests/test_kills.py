@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,65 @@ def test_whenever_a_fit_is_killed_its_files_are_whole_and_it_goes_on(
     assert [each for each in results if each["torn"]] == []
     assert [each for each in saved if each["resumed"] != 0 or not each["whole"]] == []
     assert len(saved) >= kills * 2 // 3
+
+
+WITHIN_A_WRITE = """
+import os, pathlib, signal, sys
+from thermofit_pl.__main__ import main
+
+write, writes = pathlib.Path.write_bytes, []
+
+def half(path, content):
+    if path.suffix == sys.argv[1]:
+        writes.append(path)
+        if len(writes) == int(sys.argv[2]):
+            write(path, bytes(content)[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+    return write(path, content)
+
+pathlib.Path.write_bytes = half
+main(sys.argv[3:])
+"""
+
+
+def killed_within_a_write(suffix: str, number: int, *words: str) -> list[Path]:
+    """Kills a command halfway through its n-th write of a kind of file; returns what it left unfinished."""
+    command = [sys.executable, "-c", WITHIN_A_WRITE, suffix, str(number), *words]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    return list(Path().rglob(".*.part*"))
+
+
+def test_a_fit_killed_within_a_write_goes_on_and_leaves_nothing_unfinished(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--figures=false", "--trainer.max_epochs=100000000", "--model.learning_rate=1e-7"]
+    (left,) = killed_within_a_write(".ckpt", 2, "fit", *words)
+    saved = Path("logs/fit/version_0/checkpoints/last.ckpt")
+    os.utime(left, (saved.stat().st_mtime + 1,) * 2)  # the newest, whatever the clock's resolution
+    done = load_checkpoint(saved)["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    ended = run(capsys, "fit", "--ckpt_path=last", f"--trainer.max_epochs={done + 2}")
+    assert (ended.code, ended.err) == (0, "")
+    assert Path("logs/fit/version_1/calibration.json").exists()
+    assert list(Path().rglob(".*.part*")) == []
+
+
+def test_the_first_write_of_a_checkpoint_leaves_none_to_go_on_from(capsys: pytest.CaptureFixture[str]) -> None:
+    killed_within_a_write(".ckpt", 1, "fit", "--figures=false", "--trainer.max_epochs=2")
+    ended = run(capsys, "fit", "--ckpt_path=last")
+    assert ended.code == 2
+    assert "expected a checkpoint of an earlier fit under logs/, but there is none" in ended.err
+
+
+def test_a_result_killed_within_its_write_is_swept_away_by_the_next_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(killed_within_a_write(".json", 1, "fit", "--figures=false", "--trainer.max_epochs=2")) == 1
+    assert run(capsys, "fit", "--trainer.max_epochs=2").code == 0
+    assert list(Path().rglob(".*.part*")) == []
+
+
+def test_apply_sweeps_away_what_it_left_when_it_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
+    table("new.csv", "50\n", "shown\n")
+    assert run(capsys, "fit", *table()).code == 0
+    Path(".0123456789abcdef.part.csv").write_text("half")
+    assert run(capsys, "apply", "last", "new.csv").code == 0
+    assert list(Path().rglob(".*.part*")) == []
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import sys
 from contextlib import contextmanager, suppress
@@ -13,8 +14,40 @@ from typing import IO, TYPE_CHECKING
 from thermofit_pl.errors import InputError
 from thermofit_pl.wording import printable
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open can't be removed, which serves as well as a lock
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part(\..*)?")
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file's name is that of one that ``atomic_write`` has not finished."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left unfinished in a folder, and nothing that is being written.
+
+    Args:
+        folder: The folder; what can't be read or removed in it stays.
+    """
+    with suppress(OSError):
+        for path in filter(is_unfinished, folder.iterdir()):
+            with suppress(OSError):
+                if fcntl is None:
+                    path.unlink()
+                    continue
+                descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    if _locked(descriptor):
+                        path.unlink()
+                finally:
+                    os.close(descriptor)
 
 
 @contextmanager
@@ -37,7 +70,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     Raises:
         InputError: The file can't be written: no such folder, no permission, no space left.
     """
-    temporary = None
+    temporary, descriptor = None, -1
     try:
         if "\0" in os.fspath(path):
             raise OSError(errno.EINVAL, "a null character in the name")
@@ -48,11 +81,13 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
             yield place
             return
         temporary = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix[:20]}")
-        # mkstemp would give 0600, which the user's colleagues could not read
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        descriptor = _new(temporary)
         yield temporary
         if durable:
             _force_to_disk(temporary)
+        if fcntl is None:  # Windows renames no file that is open
+            os.close(descriptor)
+            descriptor = -1
         temporary.replace(place)
         if durable:
             _force_to_disk(place.parent)
@@ -61,9 +96,32 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
             f"Expected to write {printable(path)}, but got {error.strerror or error}; free space or name another place."
         ) from error
     finally:
+        if descriptor >= 0:
+            os.close(descriptor)
         if temporary is not None:
             with suppress(OSError):  # gone already, or its folder is
                 temporary.unlink()
+
+
+def _new(path: Path) -> int:
+    """Makes an empty file, and returns its descriptor: while that is open, ``sweep`` leaves the file alone."""
+    while True:
+        # mkstemp would give 0600, which the user's colleagues could not read
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        if not _locked(descriptor, wait=True) or os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # swept away before it was locked
+
+
+def _locked(descriptor: int, *, wait: bool = False) -> bool:
+    """Locks a file until its descriptor is closed, also by the end of its process; False where that can't be had."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # another process writes to it, or the file system knows no locks
+        return False
+    return True
 
 
 @contextmanager

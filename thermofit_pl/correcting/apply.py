@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import atomic_write, standard_output
+from thermofit_pl.files import atomic_write, standard_output, sweep
 from thermofit_pl.wording import count, printable, signed
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def apply(
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
             raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
+        if place != "-":
+            sweep(Path(place).parent)
         target = stack.enter_context(standard_output() if place == "-" else atomic_write(place, durable=False))
         indications = [Indications(each.column, decimal_comma) for each in todo]
         tallies = _write(todo, tables, indications, target, kind)

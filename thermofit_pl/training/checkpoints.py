@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import atomic_write
+from thermofit_pl.files import atomic_write, is_unfinished
 from thermofit_pl.training.stopping import Signals, Stopped
 from thermofit_pl.wording import printable
 
@@ -24,7 +24,8 @@ LIFTED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 def newest_checkpoint(root: Path) -> Path:
     """Returns the newest checkpoint of all runs under a folder."""
-    found = [(path.stat().st_mtime_ns, path) for path in root.glob("*/*/checkpoints/*.ckpt")]
+    finished = (path for path in root.glob("*/*/checkpoints/*.ckpt") if not is_unfinished(path))
+    found = [(path.stat().st_mtime_ns, path) for path in finished]
     if not found:
         raise InputError(f"--ckpt_path last: expected a checkpoint of an earlier fit under {root}/, but there is none")
     return max(found)[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.files import is_unfinished, sweep
 from thermofit_pl.training.words import is_first
 from thermofit_pl.wording import printable
 
@@ -43,7 +44,7 @@ class RunFolder:
         return int(self.path.name.removeprefix("version_"))
 
     def claim(self) -> None:
-        """Makes the folder, or the next that is free if another run was faster.
+        """Makes the folder, or the next that is free if another run was faster; sweeps what killed runs left.
 
         Raises:
             InputError: If it can't be made.
@@ -66,16 +67,23 @@ class RunFolder:
                     "place with --trainer.default_root_dir."
                 ) from None
             self._made = missing
+            self._sweep()
             return
 
     def remove(self) -> None:
         """Removes what was claimed, with the folders above it that were made for it and are empty."""
-        if not self._made or any(self.path.rglob("*.ckpt")):
+        if not self._made or not all(map(is_unfinished, self.path.rglob("*.ckpt"))):
             return
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):  # another run's folder is in it by now
             for folder in self._made[1:]:
                 folder.rmdir()
+
+    def _sweep(self) -> None:
+        """Removes the files that killed runs, of any command under the same root, were writing."""
+        for run in self.path.parent.parent.glob("*/version_*"):
+            for folder in (run, *run.glob("*/")):
+                sweep(folder)
 
     def _place(self) -> Path:
         """Returns a folder that isn't there yet; gives loggers whose own is there already another version."""
