@@ -205,3 +205,28 @@ def test_readings_without_a_line_are_refused(rows: str, message: str, tmp_path: 
     path.write_text("shows,true\n" + rows)
     with pytest.raises(InputError, match=message):
         prepared(path)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_held_out_share_of_a_fleet_is_of_every_instrument(wide: bool, timed: bool, tmp_path: Path) -> None:
+    n = 30
+    frame = pl.DataFrame({"t": np.arange(n) * 60.0, "true": np.arange(n) * 1.0})
+    frame = frame.with_columns(p_a=pl.col("true") * 2, p_b=pl.col("true") * 3 + 1)
+    if not wide:
+        frame = frame.unpivot(on=["p_a", "p_b"], index=["t", "true"], variable_name="name", value_name="shows")
+    frame.write_parquet(tmp_path / "fleet.parquet")
+    by = {"indication": "p_*"} if wide else {"indication": "shows", "instrument": "name"}
+    options = by | {"reference": "true", "val_fraction": 0.2} | ({"time": "t"} if timed else {})
+    data = ReadingsDataModule(str(tmp_path / "fleet.parquet"), **options)  # type: ignore[arg-type]
+    data.setup("fit")
+    assert data.instruments == ["p_a", "p_b"]
+    assert [data.moments[part].count.tolist() for part in PARTS] == [[24, 24], [6, 6], [0, 0]]
+    if timed:
+        assert data.moments["val"].mean_reference.tolist() == [26.5, 26.5]  # of 24 to 29
+    data.setup("validate")
+    loader = data.val_dataloader()
+    assert isinstance(loader, Stream)
+    scored = np.sort(np.concatenate([batch[1].numpy() for batch in loader]))
+    assert len(scored) == 12
+    assert scored.sum() == pytest.approx(6 * data.moments["val"].mean_reference.sum().item(), rel=1e-14)

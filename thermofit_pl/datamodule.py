@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,10 +20,10 @@ from thermofit_pl.intake import Intake, one_thread
 from thermofit_pl.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
 from thermofit_pl.meeting import gathered, is_shared, refuse_together
 from thermofit_pl.moments import Moments, Readings, as_tensor
-from thermofit_pl.splits import Part, Split
+from thermofit_pl.splits import Part, Split, dealt
 
 if TYPE_CHECKING:
-    from thermofit_pl.readings import Block, Table
+    from thermofit_pl.readings import Table
     from thermofit_pl.sample import Sample
 
 SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
@@ -77,8 +76,9 @@ class ReadingsDataModule(LightningDataModule):
             and standard deviation 1 of each instrument), or 'none'. The default is 'standard', and 0.1 for the readings
             that the package brings.
         batch_size: Readings in a mini-batch, over all devices; null takes them all at once (full batch).
-        val_fraction: Share of the readings, 0 to 1, that is held out for validation.
-        test_fraction: Share of the readings, 0 to 1, that is held out for the test.
+        val_fraction: Share of each instrument's readings, 0 to 1, that is held out for validation; of a log, what
+            precedes the test's share at its end.
+        test_fraction: Share of each instrument's readings, 0 to 1, that is held out for the test; of a log, its end.
         val_path: Table with readings for validation, in the place of a share.
         test_path: Table with readings for the test, in the place of a share.
         seed: Of the split and of the order of mini-batches.
@@ -353,8 +353,7 @@ class ReadingsDataModule(LightningDataModule):
         rank, world = self._rank()
         if self.held_out(part) and not self.paths.get(part):  # a split goes by the place in the whole table
             parts = self.split.cut(self.table, self.table.blocks())
-            chosen = (block for of, block in parts if of == part)
-            blocks: Iterator[Block] = islice(chosen, rank, None, world)
+            blocks = dealt((block for of, block in parts if of == part), rank, world)
         else:
             blocks = self.table.blocks(share=(rank, world))
         found = False

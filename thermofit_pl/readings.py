@@ -65,6 +65,10 @@ class Block:
             None if self.instrument is None else self.instrument[chosen],
         )
 
+    def codes(self) -> NDArray[np.int64]:
+        """Returns the instrument of each reading, shape (N,); 0 where there is one."""
+        return np.zeros(len(self.indication), np.int64) if self.instrument is None else self.instrument
+
     def renamed(self, index: NDArray[np.int64]) -> Block:
         """Returns the readings with another index for each instrument, shape (instruments,)."""
         return self if self.instrument is None else replace(self, instrument=index[self.instrument])
@@ -163,13 +167,23 @@ class Table:
         """What the first file is, for a copy of the table in the same format."""
         return self._tables[0]
 
-    def n_rows(self) -> int:
-        """Returns how many readings `blocks` gives: of Parquet and Arrow from what the file says about itself."""
+    def counts(self) -> NDArray[np.int64]:
+        """Returns how many readings `blocks` gives of each instrument, by its index, shape (instruments,).
+
+        Only what is needed for that is read: of Parquet and Arrow often no more than what the file says about itself.
+        """
+        name = self._roles.get("instrument")
         if self._missing == "drop":
-            dropped, n = self.dropped, sum(len(block.rows) for block in self._checked((0, 1), None))
+            dropped, of = self.dropped, (block.codes() for block in self._checked((0, 1), None))
+            counts = _counted(of, len(self._probes) or 1)
             self.dropped = dropped
-            return n
-        return sum(count_rows(table, self._wanted) for table in self._tables)
+            return counts
+        if name is None:
+            rows = sum(count_rows(table, self._wanted) for table in self._tables)
+            return np.full(len(self._probes) or 1, rows)
+        parts = self._parts(replace(self._wanted, columns=(name,)), (0, 1))
+        codes = (part.values[name] for _, part, _ in parts)  # NaN for an empty cell, of which `blocks` complains
+        return _counted((some[~np.isnan(some)].astype(np.int64) for some in codes), 0)
 
     def indications(self) -> Iterator[NDArray[np.float64]]:
         """Reads the indication alone, of every row in the table's own order, shape (N,) a piece [indicated unit].
@@ -274,7 +288,7 @@ class Table:
                     in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
                     last = times[-1]
                 count += times.size
-                if not in_order and count > SORTABLE:
+                if not in_order and count * (len(self._probes) or 1) > SORTABLE:
                     raise InputError(
                         f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
                         f"{quoted(self._wanted.time)}; sort the table by that column first."
@@ -284,13 +298,11 @@ class Table:
 
     def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
-        if self._probes:
-            raise InputError(
-                f"{printable(self.files[0])}: expected rows in the order of column {quoted(str(self._wanted.time))}, "
-                "since several columns hold indications, but they are not; sort the table by that column first."
-            )
-        whole = {role: np.empty(self._times) for role in self._roles}
-        rows = np.empty(self._times, dtype=np.int64)
+        names = ("indication", "reference", "time", "instrument")
+        probed = ("indication", "instrument") if self._probes else ()
+        most = self._times * (len(self._probes) or 1)
+        whole = {name: np.empty(most) for name in names if name in self._roles or name in probed}
+        rows = np.empty(most, dtype=np.int64)
         starts, files, n = [], [], 0
         for block in self._checked((0, 1), progress):
             starts.append(n)
@@ -308,3 +320,13 @@ class Table:
                 columns = {role: column[at] for role, column in whole.items()}
                 codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
                 yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes)
+
+
+def _counted(codes: Iterator[NDArray[np.int64]], least: int) -> NDArray[np.int64]:
+    """Counts how often each code comes, shape (codes,), for so many codes at least."""
+    counts = np.zeros(least, np.int64)
+    for some in codes:
+        if some.size and (most := int(some.max()) + 1) > len(counts):
+            counts = np.concatenate([counts, np.zeros(max(most, 2 * len(counts)) - len(counts), np.int64)])
+        np.add.at(counts, some, 1)
+    return counts
