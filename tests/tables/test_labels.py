@@ -12,15 +12,20 @@ from thermofit_pl.tables import labels
 from thermofit_pl.tables.labels import Labels
 
 
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "", None, "ä", "10", "9", "a "]), max_size=20), max_size=5))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "b", "", None, "ä", "10", "9", "a ", " \tä", "  "]), max_size=20), max_size=5
+    )
+)
 def test_codes_are_those_of_a_dictionary(pieces: list[list[str | None]]) -> None:
     found, expected = Labels(), dict[str, int]()
     for piece in pieces:
         codes = found.codes(pl.Series(piece, dtype=pl.String))
-        for name in piece:
+        names = [name and name.strip() for name in piece]  # blanks around a name are no part of it
+        for name in names:
             if name:
                 expected.setdefault(name, len(expected))
-        wanted = [expected[name] if name else np.nan for name in piece]
+        wanted = [expected[name] if name else np.nan for name in names]
         np.testing.assert_array_equal(codes, np.array(wanted, dtype=float))
     assert found.names() == list(expected)
 

@@ -30,6 +30,7 @@ class Labels:
         self._sorted: NDArray[np.int64] | None = None  # codes in the order of their hashes, made when it is asked for
         self._slots = np.full(1, -1, np.int32)  # a code by the first bits of its hash; -1 where there is none
         self._shift = np.uint64(63)
+        self._padded = False  # whether a name has come with blanks around it
 
     def __len__(self) -> int:
         return len(self._names)
@@ -41,12 +42,17 @@ class Labels:
     def codes(self, cells: pl.Series) -> NDArray[np.float64]:
         """Returns the code of each cell, shape (N,); NaN where a cell is empty.
 
+        Blanks around a name, such as Parquet's `CHAR(n)` is padded with, are no part of it. They are looked for in
+        names that are new, and only once they are found in every cell.
+
         Args:
             cells: Names or whole numbers, shape (N,).
         """
         import polars as pl
 
+        padded = self._padded
         text = cells.cast(pl.String)
+        text = text.str.strip_chars() if padded else text
         text = text.set(text == "", None)
         hashes = text.hash(seed=self._seed).to_numpy()
         missing = text.is_null().to_numpy() if text.null_count() else None
@@ -56,8 +62,14 @@ class Labels:
             if unknown.size:
                 _, first = np.unique(hashes[unknown], return_index=True)
                 met = unknown[np.sort(first)]
-                self._add(hashes[met], text.gather(met).to_list())
-                codes[unknown] = self._find(hashes[unknown])
+                names = text.gather(met)
+                if not padded and (names != names.str.strip_chars()).any():
+                    self._padded = True
+                else:
+                    self._add(hashes[met], names.to_list())
+                    codes[unknown] = self._find(hashes[unknown])
+        if self._padded and not padded:
+            return self.codes(cells)
         found = codes.astype(np.float64)
         if missing is not None:
             found[missing] = np.nan
