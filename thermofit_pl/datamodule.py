@@ -63,7 +63,8 @@ class ReadingsDataModule(LightningDataModule):
 
     Args:
         path: Table of readings: a CSV or TSV file (also gzipped), Parquet or Arrow, a folder of them, or a pattern such
-            as 'log-*.csv'. Without it, the eleven readings that the package brings.
+            as 'log-*.csv'; of these two, what this package wrote is left out. Without it, the eleven readings that
+            the package brings.
         indication: Column with what the thermometer shows. A pattern such as 'probe_*' names several columns, each an
             instrument of its own.
         reference: Column with the reference in °C.
@@ -140,6 +141,7 @@ class ReadingsDataModule(LightningDataModule):
         self._refuse_nonsense()
         self.instruments: list[str] | None = None
         self.table: Table | None = None
+        self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
         self._stage = ""
         self._intake: Intake | None = None
@@ -281,7 +283,7 @@ class ReadingsDataModule(LightningDataModule):
         """
         from thermofit_pl.readings import Table  # polars, 0.1 s
 
-        return Table(
+        table = Table(
             self.paths.get(part) or self.path,
             self.indication,
             _named("reference", self.reference) if reference else None,
@@ -290,6 +292,9 @@ class ReadingsDataModule(LightningDataModule):
             missing=self.missing,
             instrument=self.instrument,
         )
+        if table.left_out and table.left_out not in self.left_out:
+            self.left_out.append(table.left_out)
+        return table
 
     def provenance(self) -> Source:
         """Says where the readings come from, with the files' SHA-256."""

@@ -15,8 +15,9 @@ from thermofit_pl.tables.cells import Part, Wanted
 from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
-from thermofit_pl.tables.copies import frames
-from thermofit_pl.tables.formats import TableFile, check_column, find_files, open_table
+from thermofit_pl.tables.copies import Copy
+from thermofit_pl.tables.finding import open_tables
+from thermofit_pl.tables.formats import TableFile, check_column
 from thermofit_pl.tables.hashing import FileHash, hash_of
 from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.text_tables import BLOCK
@@ -79,7 +80,8 @@ class Table:
 
     Args:
         path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
-            is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow.
+            is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow. Of a glob and a folder, hidden files,
+            results of this package, and further names of the same file are left out; `left_out` says so.
         indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
             is an instrument of its own.
         reference: The column with the standard's values in °C, if there is one.
@@ -105,7 +107,8 @@ class Table:
         wide = "*" in indication or "?" in indication
         if wide:
             del self._roles["indication"]
-        self._tables = tuple(open_table(file, self._roles, decimal_comma=decimal_comma) for file in find_files(path))
+        found = open_tables(path, self._roles, decimal_comma=decimal_comma)
+        self._tables, self.left_out = found.tables, found.left_out
         self._probes = self._matching(indication, instrument) if wide else []
         columns = tuple(dict.fromkeys([*self._probes, *self._roles.values()]))
         self._wanted = Wanted(columns, time, decimal_comma, instrument)
@@ -218,7 +221,7 @@ class Table:
         name = self._roles["indication"]
         copies = []
         for table in self._tables:
-            copy = frames(table)
+            copy = Copy(table).frame()
             number = pl.col(name)
             if not copy.collect_schema()[name].is_numeric():
                 number = number.cast(pl.String).str.strip_chars()

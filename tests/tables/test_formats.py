@@ -187,7 +187,7 @@ def test_a_quotation_mark_that_never_closes(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(text_tables, "CHUNK", 1 << 16)
     monkeypatch.setattr(text_tables, "LONGEST", 1 << 20)
     (tmp_path / "a.csv").write_bytes(b'shown,true\n1,2\n3,"4\n' + b"5,6\n" * 500_000)
-    with pytest.raises(InputError, match=r"row 3: expected cells, but they cannot be told apart: field larger"):
+    with pytest.raises(InputError, match=r"row 3: .* since one begins '\"4', but no second one closes it in 1 MiB"):
         read_all(tmp_path / "a.csv")
 
 

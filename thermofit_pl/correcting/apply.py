@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from thermofit_pl.correcting.corrections import Correction
     from thermofit_pl.correcting.counting import Indications, Tally
     from thermofit_pl.fleet import Calibrations
+    from thermofit_pl.tables.finding import Found
     from thermofit_pl.tables.formats import TableFile
 
 SUFFIXES = {
@@ -72,7 +73,8 @@ def apply(
     with ExitStack() as stack:
         path = stack.enter_context(_spooled_input()) if table == "-" else table
         stack.enter_context(_own_words(path, table))
-        todo, tables = _open(calibration, path, decimal_comma, indication=indication, instrument=instrument)
+        todo, found = _open(calibration, path, decimal_comma, indication=indication, instrument=instrument)
+        tables = found.tables
         place = output or ("-" if table == "-" else _default_output(Path(table), len(tables)))
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
@@ -85,21 +87,22 @@ def apply(
         for each in indications:
             if each.wrong:
                 _complain(path, each.column, decimal_comma)
-    _report(todo, tallies, place)
+    _report(todo, tallies, place, found.left_out)
 
 
 def _open(
     calibration: Calibration | Calibrations, path: str, decimal_comma: bool, **columns: str | None
-) -> tuple[list[Correction], list[TableFile]]:
+) -> tuple[list[Correction], Found]:
     """Opens the table's files, and finds the columns to correct; no cell is read yet."""
     from thermofit_pl.correcting.corrections import corrections
-    from thermofit_pl.tables.formats import check_column, find_files, open_table
+    from thermofit_pl.tables.finding import open_tables
+    from thermofit_pl.tables.formats import check_column
 
     roles = {"indication": columns["indication"] or getattr(calibration, "indication_column", None)}
     named = {role: name for role, name in roles.items() if name is not None}
-    tables = [open_table(file, named, decimal_comma=decimal_comma) for file in find_files(path)]
-    todo = corrections(calibration, tables[0].columns, **columns)
-    for table in tables:
+    found = open_tables(path, named, decimal_comma=decimal_comma)
+    todo = corrections(calibration, found.tables[0].columns, **columns)
+    for table in found.tables:
         for each in todo:
             check_column(table, "indication", each.column)
             if taken := [name for name in each.results if name in table.columns]:
@@ -107,7 +110,7 @@ def _open(
                     f"Expected a table without a column {taken[0]!r}, but {printable(table.path)} has one, which the "
                     "result would overwrite; rename it."
                 )
-    return todo, tables
+    return todo, found
 
 
 def _complain(path: str, column: str, decimal_comma: bool) -> None:
@@ -130,22 +133,23 @@ def _write(
     from polars.exceptions import PolarsError
 
     from thermofit_pl.correcting.counting import counted
-    from thermofit_pl.tables.copies import frames
+    from thermofit_pl.tables.copies import Copy
     from thermofit_pl.tables.formats import readable
 
     free = _free_name([name for table in tables for name in table.columns])
     views = [f"{free} {number}" for number in range(len(todo))]
     failure = 0
     with readable(tables[0].path):
-        copies = [
+        copies = [Copy(table) for table in tables]
+        frames = [
             frame.with_columns(each.number(frame).alias(view) for each, view in zip(indications, views, strict=True))
-            for frame in map(frames, tables)
+            for frame in map(Copy.frame, copies)
         ]
-        corrected = pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
+        corrected = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
         for each, view in zip(todo, views, strict=True):
             corrected = each.add(corrected, view)
         names = [(view, each.results[0], each.results[-1]) for each, view in zip(todo, views, strict=True)]
-        corrected, tallies = counted(corrected, names)
+        corrected, tallies = counted(corrected, names, copies)
         try:
             _sink(corrected, target, kind, indications[0].decimal_comma)
         except (OSError, PolarsError) as error:
@@ -204,8 +208,8 @@ def _free_name(columns: Sequence[str]) -> str:
     return name
 
 
-def _report(todo: Sequence[Correction], tallies: Sequence[Tally], place: str) -> None:
-    lines = []
+def _report(todo: Sequence[Correction], tallies: Sequence[Tally], place: str, left_out: str) -> None:
+    lines = [left_out] if left_out else []
     for each, tally in zip(todo, tallies, strict=True):
         of = f"of {count(tally.rows)} rows"
         where = f" in column {printable(each.column)}" if len(todo) > 1 else ""

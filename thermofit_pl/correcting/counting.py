@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from thermofit_pl.tables.copies import Copy
+
 
 class Indications:
     """Turns the cells of a column into numbers.
@@ -80,18 +82,23 @@ class Tally:
         self.unknown += estimate.null_count() - missing
 
 
-def counted(frame: pl.LazyFrame, names: Sequence[tuple[str, str, str]]) -> tuple[pl.LazyFrame, list[Tally]]:
+def counted(
+    frame: pl.LazyFrame, names: Sequence[tuple[str, str, str]], copies: Sequence[Copy]
+) -> tuple[pl.LazyFrame, list[Tally]]:
     """Counts rows as they pass: a second query for it would read them again.
 
     Args:
         frame: The corrected table.
         names: For each column that was corrected, the names of the columns with its indications as numbers (it is left
             out of the result), with the estimates, and with whether these are extrapolated.
+        copies: The tables whose rows these must be, all of them.
 
     Returns:
         The frame to write, and a tally for each column that was corrected, which fills while that is done.
     """
     from polars.io.plugins import register_io_source
+
+    from thermofit_pl.tables.batches import batches
 
     tallies = [Tally() for _ in names]
     views = [view for view, _, _ in names]
@@ -99,7 +106,7 @@ def counted(frame: pl.LazyFrame, names: Sequence[tuple[str, str, str]]) -> tuple
 
     def source(*narrowed: object) -> Iterator[pl.DataFrame]:
         assert narrowed[:3] == (None, None, None)  # no columns, predicate or number of rows: the frame is written whole
-        for batch in frame.collect_batches():
+        for batch in batches(frame, copies[0].file.path, lambda: sum(copy.n_rows for copy in copies)):
             for tally, columns_of in zip(tallies, names, strict=True):
                 tally.add(*batch.select(columns_of))
             yield batch.drop(views)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import glob
 import gzip
-import io
-import re
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.tables.headers import HEADER_BYTES, find_header
 from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".ipc", ".csv.gz", ".tsv.gz", ".txt.gz")
-HEADER_BYTES = 1 << 20  # enough for 50 000 columns; a longer header is no table that anybody made
 OTHERS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -74,8 +69,8 @@ class TableFile:
 
         if self.kind == "parquet":
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
-        # as an address, for from a path Polars maps the file into memory: a file that is cut meanwhile ends the process
-        return pl.scan_ipc(self.path.absolute().as_uri(), glob=False, hive_partitioning=False)
+        # as an address, without ..: from a path Polars maps the file into memory, and one that is cut ends the process
+        return pl.scan_ipc(self.path.resolve().as_uri(), glob=False, hive_partitioning=False)
 
     def check_unchanged(self) -> None:
         """Complains when the file is no longer the one that was opened."""
@@ -115,39 +110,12 @@ def _one_line(error: BaseException) -> str:
     return printable(line[:200]).rstrip(".")
 
 
-def find_files(path: str) -> tuple[Path, ...]:
-    """The tables that a path means: one file, a glob's matches sorted by name, or the tables in a folder."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
-        raise InputError(
-            f"Expected a local file, but got the address {quoted(path, 80)}; download it first (--data.path)."
-        )
-    if not path or "\0" in path:
-        raise InputError(
-            f"Expected the name of a table, but got {quoted(path)}; give a file, a glob or a folder (--data.path)."
-        )
-    place = Path(path)
-    with readable(place):
-        if place.is_dir():
-            found = [entry for entry in place.iterdir() if entry.name.lower().endswith(SUFFIXES) and entry.is_file()]
-            if not found:
-                raise InputError(
-                    f"The folder {printable(path)} holds no table; expected files ending in {', '.join(SUFFIXES)}."
-                )
-        elif not place.exists() and any(sign in path for sign in "*?["):
-            found = [entry for entry in map(Path, glob.glob(path, recursive=True)) if entry.is_file()]  # noqa: PTH207
-            if not found:
-                raise InputError(f"No file matches {printable(path)}; check the pattern (--data.path).")
-        else:
-            found = [place]
-    return tuple(sorted(found))
-
-
 def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> TableFile:
-    """Finds out what a file is and whether it can be used, before a cell is read.
+    """Finds out what a file is, before a cell is read.
 
     Args:
         path: The file.
-        roles: The columns asked for, by option, such as `{"indication": "shown"}`.
+        roles: The columns asked for, by option, such as `{"indication": "shown"}`; they tell how a line is cut.
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
     """
     with readable(path):
@@ -163,12 +131,8 @@ def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> 
         gz = magic.startswith(b"\x1f\x8b")
         if magic.startswith((b"PAR1", b"ARROW1")):
             kind: Literal["parquet", "arrow"] = "parquet" if magic.startswith(b"PAR1") else "arrow"
-            table = _open_columnar(path, kind, status.st_size, status.st_mtime_ns)
-        else:
-            table = _open_text(path, gz, status.st_size, status.st_mtime_ns, roles, decimal_comma)
-    for option, column in roles.items():
-        check_column(table, option, column)
-    return table
+            return _open_columnar(path, kind, status.st_size, status.st_mtime_ns)
+        return _open_text(path, gz, status.st_size, status.st_mtime_ns, roles, decimal_comma)
 
 
 def open_bytes(path: Path, *, gz: bool) -> tuple[BinaryIO | gzip.GzipFile, BinaryIO]:
@@ -202,68 +166,23 @@ def _open_text(
             f"Expected {printable(path)} to be a table (CSV, TSV, gzipped or not, Parquet or Arrow), but it is "
             f"{kind or 'another binary file'}; save it as CSV in UTF-8."
         )
-    start, end, row = _header_place(path, sample)
-    encoding = _encoding(sample)
-    header = sample[start:end].decode(encoding)
-    following = sample[end:].decode(encoding, errors="replace").splitlines()[:20]
-    if not any(line.strip() for line in following) and not sample[end:].strip():
+    header = find_header(path, sample, tuple(roles.values()), decimal_comma=decimal_comma)
+    if not sample[header.end :].strip():
         raise InputError(f"{printable(path)} has a header but no readings; expected a line for each reading below it.")
-    separator = _separator(header, following, roles, decimal_comma)
-    columns = _split(header, separator)
-    return TableFile(path, "text", gz, size, changed, tuple(columns), (), 0, separator, encoding, end, row)
-
-
-def _header_place(path: Path, sample: bytes) -> tuple[int, int, int]:
-    """Where the header starts and ends, and the number of the line after it; quoted names may hold line ends."""
-    start, row = (3 if sample.startswith(b"\xef\xbb\xbf") else 0), 1
-    while blank := re.match(rb"[ \t]*\r?\n", sample[start : start + 10000]):
-        start, row = start + blank.end(), row + 1
-    if not sample[start:].strip():
-        raise InputError(f"{printable(path)} is empty but for blank lines; expected a header line and readings.")
-    end = sample.find(b"\n", start) + 1
-    quotes = sample.count(b'"', start, end)
-    while end and quotes % 2:
-        line = end
-        end = sample.find(b"\n", line) + 1
-        quotes += sample.count(b'"', line, end)
-    if not end:
-        if len(sample) >= HEADER_BYTES:
-            raise InputError(
-                f"{printable(path)} has no end of a header line in its first {HEADER_BYTES} bytes; expected a table."
-            )
-        if b"\r" in sample[start:].strip():
-            raise InputError(
-                f"{printable(path)} ends its lines as old Macs did (CR); save it with LF or CRLF line ends."
-            )
-        end = len(sample)
-    return start, end, row + sample.count(b"\n", start, end)
-
-
-def _encoding(sample: bytes) -> str:
-    whole = sample if len(sample) < HEADER_BYTES else sample[: sample.rfind(b"\n") + 1]
-    try:
-        whole.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"  # what spreadsheets wrote before UTF-8; it reads any byte
-    return "utf-8"
-
-
-def _split(line: str, separator: str) -> list[str]:
-    try:
-        return [name.strip() for name in next(csv.reader(io.StringIO(line, newline="\n"), delimiter=separator), [])]
-    except csv.Error:
-        return []
-
-
-def _separator(header: str, following: list[str], roles: Mapping[str, str], decimal_comma: bool) -> str:
-    """The separator that finds the columns asked for, and else the one that cuts the first lines alike."""
-
-    def score(separator: str) -> tuple[int, int, int]:
-        names = _split(header, separator)
-        alike = sum(len(_split(line, separator)) == len(names) for line in following if line.strip())
-        return sum(column in names for column in roles.values()), alike if len(names) > 1 else 0, len(names)
-
-    return max(";\t" if decimal_comma else ",;\t", key=score)
+    return TableFile(
+        path,
+        "text",
+        gz,
+        size,
+        changed,
+        header.columns,
+        (),
+        0,
+        header.separator,
+        header.encoding,
+        header.end,
+        header.row,
+    )
 
 
 def check_column(table: TableFile, option: str, column: str) -> None:

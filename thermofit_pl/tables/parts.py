@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.tables.batches import batches
 from thermofit_pl.tables.cells import Part, Wanted, columns_of
 from thermofit_pl.tables.formats import TableFile, readable
 from thermofit_pl.tables.text_tables import BLOCK, cut, text_parts
@@ -40,13 +41,14 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
     start, stop = (cut(at, 0, file.size, file.n_rows) for at in (low, high))
     if start == stop:
         return
+    rows_asked = stop - start
     frame = (
         file.scan()
-        .slice(start, stop - start)
+        .slice(start, rows_asked)
         .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
     )
     # without a size, for Polars would cut and join its morsels to it, and joined ones are copied
-    for batch in _joined(frame.collect_batches(maintain_order=True)):
+    for batch in _joined(batches(frame, file.path, lambda: rows_asked)):
         for piece in batch.iter_slices(BLOCK):
             rows = range(start + 1, start + 1 + piece.height)
             start += piece.height
@@ -54,13 +56,13 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
             yield Part(values, rows, start * file.size // file.n_rows)
 
 
-def _joined(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _joined(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Joins batches of few rows, as small row groups make them, for each costs the same work in Python."""
     import polars as pl
 
     few: list[pl.DataFrame] = []
     rows = 0
-    for batch in batches:
+    for batch in pieces:
         few.append(batch)
         rows += batch.height
         if rows >= BLOCK // 2:

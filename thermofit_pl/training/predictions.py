@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from thermofit_pl.files import atomic_write
+from thermofit_pl.tables.batches import no_panic
 from thermofit_pl.training.options import is_rehearsal
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class WritePredictions(Callback):
         rows = data.table.frames(NUMBER).drop(NUMBER).head(self.count)  # fewer than all with limit_predict_batches
         frame = pl.concat([rows, pl.LazyFrame([estimate])], how="horizontal")
         self.path = self.folder / f"predictions{suffix(data.table.format)}"
-        with atomic_write(self.path) as temporary:
+        with atomic_write(self.path) as temporary, no_panic(data.table.files[0]):
             write(frame, temporary, data.table.format, decimal_comma=data.decimal_comma)
 
 

@@ -37,6 +37,8 @@ def report(trainer: Trainer, *, command: str, figures: bool) -> None:
     """
     if not trainer.is_global_zero:
         return
+    for sentence in trainer.datamodule.left_out:  # type: ignore[attr-defined]  # set by the connector too
+        print(sentence)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by the connector, not in the class
     if command in ("validate", "test"):
         print_scores(trainer, command)

@@ -1,0 +1,55 @@
+"""A query's rows in pieces, as many as there must be."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from thermofit_pl.errors import InputError
+from thermofit_pl.wording import count, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import polars as pl
+
+
+def batches(frame: pl.LazyFrame, path: Path, n_rows: Callable[[], int]) -> Iterator[pl.DataFrame]:
+    """Collects a query in pieces, in order.
+
+    Polars 2.1 ends early, as if all were well, where one of its threads panics: at a damaged file, or at cells that it
+    can't read. So the rows are counted.
+
+    Args:
+        frame: The query.
+        path: The file that is read.
+        n_rows: How many rows must come; asked at the end.
+
+    Raises:
+        InputError: Others came.
+    """
+    came = 0
+    for batch in frame.collect_batches(maintain_order=True):
+        came += batch.height
+        yield batch
+    if came != (expected := n_rows()):
+        raise _unreadable(path, f"expected {count(expected)} rows, but {count(came)} could be read")
+
+
+@contextmanager
+def no_panic(path: Path) -> Iterator[None]:
+    """Turns a panic of Polars, while a query runs that reads a file, into one sentence."""
+    from polars.exceptions import PanicException
+
+    try:
+        yield
+    except PanicException:
+        raise _unreadable(path, "expected to read all rows, but could not") from None
+
+
+def _unreadable(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{printable(path)}: {what}; the file is damaged, or has cells that Polars can't read: copy it again, or save "
+        "it as CSV or Parquet."
+    )
