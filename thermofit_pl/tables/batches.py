@@ -9,7 +9,7 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.wording import count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import polars as pl
@@ -35,6 +35,32 @@ def batches(frame: pl.LazyFrame, path: Path, n_rows: Callable[[], int]) -> Itera
         yield batch
     if came != (expected := n_rows()):
         raise _unreadable(path, f"expected {count(expected)} rows, but {count(came)} could be read")
+
+
+def as_query(
+    read: Callable[[], Iterator[pl.DataFrame]], schema: Mapping[str, type[pl.DataType] | pl.DataType]
+) -> pl.LazyFrame:
+    """Makes a query of what reads a table in pieces.
+
+    Args:
+        read: Gives them; it is left before its end where the query needs no more rows.
+        schema: The columns, and their types.
+    """
+    from polars.io.plugins import register_io_source
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = n_rows
+        for frame in read():
+            frame = frame if left is None else frame.head(left)
+            left = None if left is None else left - frame.height
+            frame = frame if columns is None else frame.select(columns)
+            yield frame if predicate is None else frame.filter(predicate)
+            if left == 0:
+                return
+
+    return register_io_source(source, schema=dict(schema))
 
 
 @contextmanager

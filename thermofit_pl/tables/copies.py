@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thermofit_pl.tables.batches import as_query
 from thermofit_pl.tables.formats import TableFile, readable
 
 if TYPE_CHECKING:
@@ -34,24 +35,18 @@ class Copy:
 
     def _text(self) -> pl.LazyFrame:
         import polars as pl
-        from polars.io.plugins import register_io_source
 
-        from thermofit_pl.tables.text_tables import text_frames, unique
+        from thermofit_pl.tables.text_tables import unique
 
-        def source(
-            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
-        ) -> Iterator[pl.DataFrame]:
-            left, read = n_rows, 0
-            with readable(self.file.path):
-                for frame in text_frames(self.file):
-                    read += frame.height
-                    frame = frame if left is None else frame.head(left)
-                    left = None if left is None else left - frame.height
-                    frame = frame if columns is None else frame.select(columns)
-                    yield frame if predicate is None else frame.filter(predicate)
-                    if left == 0:
-                        return
-            self.file.check_unchanged()
-            self.n_rows = read
+        return as_query(self._text_frames, dict.fromkeys(unique(self.file.columns), pl.String))
 
-        return register_io_source(source, schema=dict.fromkeys(unique(self.file.columns), pl.String))
+    def _text_frames(self) -> Iterator[pl.DataFrame]:
+        from thermofit_pl.tables.text_tables import text_frames
+
+        n_rows = 0
+        with readable(self.file.path):
+            for frame in text_frames(self.file):
+                n_rows += frame.height
+                yield frame
+        self.file.check_unchanged()
+        self.n_rows = n_rows

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
+from thermofit_pl.tables.batches import as_query
 from thermofit_pl.tables.headers import HEADER_BYTES, find_header
 from thermofit_pl.wording import printable, quoted
 
@@ -44,6 +46,7 @@ class TableFile:
         columns: The names in its header.
         types: Parquet and Arrow: the type of each column.
         n_rows: Parquet and Arrow: the number of rows.
+        repair: Arrow: whether Polars reads it only once it is repaired.
         separator: Text: what stands between cells.
         encoding: Text: how bytes mean characters.
         data_start: Text: the byte (once decompressed) at which the line after the header starts.
@@ -62,6 +65,7 @@ class TableFile:
     encoding: str = "utf-8"
     data_start: int = 0
     data_row: int = 2
+    repair: bool = False
 
     def scan(self) -> pl.LazyFrame:
         """Parquet and Arrow: the whole table, as Polars reads it."""
@@ -69,6 +73,8 @@ class TableFile:
 
         if self.kind == "parquet":
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+        if self.repair:
+            return as_query(lambda: repaired_batches(self.path), dict(zip(self.columns, self.types, strict=True)))
         # as an address, without ..: from a path Polars maps the file into memory, and one that is cut ends the process
         return pl.scan_ipc(self.path.resolve().as_uri(), glob=False, hive_partitioning=False)
 
@@ -149,7 +155,9 @@ def _open_columnar(path: Path, kind: Literal["parquet", "arrow"], size: int, cha
     n_rows = int(frame.select(pl.len()).collect().item())  # from the file's metadata
     if not n_rows:
         raise InputError(f"{printable(path)} has columns but no readings; expected a row for each reading.")
-    return TableFile(path, kind, False, size, changed, tuple(schema.names()), tuple(schema.dtypes()), n_rows)
+    repair = kind == "arrow" and has_empty_buffers(path)
+    columns, types = tuple(schema.names()), tuple(schema.dtypes())
+    return TableFile(path, kind, False, size, changed, columns, types, n_rows, repair=repair)
 
 
 def _open_text(

@@ -59,8 +59,9 @@ def find_records(data: bytes, separator: str) -> Records:
     misplaced = _start(padded, opens, int(wrong[0])) if wrong.size else None
     unclosed = _start(padded, opens, len(opens) - 1) if len(opens) > len(closes) else None
     lines = np.flatnonzero(padded[1:-2] == LF)
-    end, count = _last(lines, opens, closes)
-    return Records(end, count, literal, misplaced, unclosed)
+    ends_record = lines[np.searchsorted(opens, lines) == np.searchsorted(closes, lines)]  # as many closed as opened
+    end = int(ends_record[-1]) + 1 if ends_record.size else 0
+    return Records(end, ends_record.size, literal, misplaced, unclosed)
 
 
 def _one_by_one(padded: NDArray[np.uint8], marks: Places, bounds: NDArray[np.bool_]) -> tuple[Places, Places]:
@@ -87,14 +88,3 @@ def _start(padded: NDArray[np.uint8], opens: Places, number: int) -> int:
     while number and padded[opens[number]] == QUOTE:
         number -= 1
     return int(opens[number])
-
-
-def _last(lines: Places, opens: Places, closes: Places) -> tuple[int, int]:
-    """Where the last line end outside quotation marks ends, and how many there are."""
-    if len(opens) > len(closes):
-        lines = lines[: np.searchsorted(lines, opens[-1])]
-    first, after = np.searchsorted(lines, [opens[: len(closes)], closes])
-    last, number = len(lines) - 1, len(closes) - 1
-    while number >= 0 and after[number] > last:
-        last, number = min(last, int(first[number]) - 1), number - 1
-    return (int(lines[last]) + 1 if last >= 0 else 0), len(lines) - int((after - first).sum())
