@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
-from thermofit_pl import cli
 from thermofit_pl.__main__ import main
-from thermofit_pl.training.checkpoints import load_checkpoint
+from thermofit_pl.callbacks.checkpoints import load_checkpoint
+from thermofit_pl.cli import training as cli
 
 assert cli
 ENDLESS = ["--trainer.max_epochs", "100000000", "--model.learning_rate", "1e-7"]

@@ -8,9 +8,9 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from thermofit_pl.calibration import Calibration
-from thermofit_pl.findings import Diagnostics, LargestError
-from thermofit_pl.scales import compare
+from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.calibration.records import Diagnostics, LargestError
+from thermofit_pl.functional.scales import compare
 
 # Deep Learning with PyTorch, chapter 5
 NOTEBOOK = (

@@ -12,11 +12,11 @@ from made import NOTEBOOK
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from thermofit_pl.calibration import Calibration
-from thermofit_pl.callbacks import WriteCalibration
-from thermofit_pl.datamodule import ReadingsDataModule
-from thermofit_pl.module import CalibrationModule
-from thermofit_pl.showing.curves import Curves
+from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.callbacks.result import WriteCalibration
+from thermofit_pl.callbacks.tensorboard import Curves
+from thermofit_pl.training.datamodule import ReadingsDataModule
+from thermofit_pl.training.module import CalibrationModule
 
 TEN = {
     500: 7.860124, 1000: 3.828542, 1500: 3.092191, 2000: 2.957699, 2500: 2.933135,

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thermofit_pl import cli, datamodule
 from thermofit_pl.__main__ import main
+from thermofit_pl.cli import training as cli
+from thermofit_pl.training import datamodule
 
 after = cli.CLI.after_fit
 

@@ -10,8 +10,8 @@ from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.strategies import ModelParallelStrategy
 from running import refused, run
 
+from thermofit_pl.cli.processes import refuse_strategy
 from thermofit_pl.errors import InputError
-from thermofit_pl.training.processes import refuse_strategy
 
 CARD = pytest.mark.gpu
 WITHOUT = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")

@@ -19,9 +19,9 @@ from made import NOTEBOOK, calibration
 from running import refused, run, table
 
 from thermofit_pl.__main__ import main
-from thermofit_pl.datamodule import ReadingsDataModule
+from thermofit_pl.callbacks.checkpoints import load_checkpoint
 from thermofit_pl.errors import InputError
-from thermofit_pl.training.checkpoints import load_checkpoint
+from thermofit_pl.training.datamodule import ReadingsDataModule
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 TEXT = "shown,ref\n" + "".join(f"{17 + 0.54 * k:.2f},{k}\n" for k in range(20))

@@ -12,7 +12,7 @@ from running import run, start
 
 import thermofit_pl
 from thermofit_pl.__main__ import main
-from thermofit_pl.about import LIGHT, TRAINING
+from thermofit_pl.cli.about import LIGHT, TRAINING
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_unknown_command(argv: list[str], hint: str, capsys: pytest.CaptureFixtu
 def test_unexpected_error_is_one_line_with_its_type(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thermofit_pl.cli.main", raising(ZeroDivisionError("two\nlines")))
+    monkeypatch.setattr("thermofit_pl.cli.training.main", raising(ZeroDivisionError("two\nlines")))
     ended = run(capsys, "validate")
     assert ended.code == 1
     assert ended.err == (
@@ -77,7 +77,7 @@ def test_unexpected_error_is_one_line_with_its_type(
 def test_other_ends(
     error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thermofit_pl.cli.main", raising(error))
+    monkeypatch.setattr("thermofit_pl.cli.training.main", raising(error))
     ended = run(capsys, "test")
     assert ended.code == code
     assert said in ended.err
@@ -91,7 +91,7 @@ def test_a_signal_before_the_first_step_ends_at_once(
         signal.raise_signal(number)
         return 0
 
-    monkeypatch.setattr("thermofit_pl.cli.main", interrupted)
+    monkeypatch.setattr("thermofit_pl.cli.training.main", interrupted)
     ended = run(capsys, "fit")
     assert ended.code == 128 + number
     assert ended.err == f"thermofit_pl: stopped by {number.name}\n"

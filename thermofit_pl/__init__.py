@@ -4,26 +4,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thermofit_pl.arrays import fit as fit
-    from thermofit_pl.calibration import Calibration as Calibration
-    from thermofit_pl.datamodule import ReadingsDataModule as ReadingsDataModule
+    from thermofit_pl.calibration.calibration import Calibration as Calibration
+    from thermofit_pl.calibration.calibrations import Calibrations as Calibrations
+    from thermofit_pl.calibration.calibrations import load as load
     from thermofit_pl.errors import InputError as InputError
-    from thermofit_pl.fleet import Calibrations as Calibrations
-    from thermofit_pl.fleet import load as load
-    from thermofit_pl.module import CalibrationModule as CalibrationModule
-    from thermofit_pl.moments import Moments as Moments
+    from thermofit_pl.metrics.moments import Moments as Moments
+    from thermofit_pl.results.fit import fit as fit
+    from thermofit_pl.training.datamodule import ReadingsDataModule as ReadingsDataModule
+    from thermofit_pl.training.module import CalibrationModule as CalibrationModule
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Calibration": "calibration",
-    "Calibrations": "fleet",
-    "CalibrationModule": "module",
+    "Calibration": "calibration.calibration",
+    "Calibrations": "calibration.calibrations",
+    "CalibrationModule": "training.module",
     "InputError": "errors",
-    "Moments": "moments",
-    "ReadingsDataModule": "datamodule",
-    "fit": "arrays",
-    "load": "fleet",
+    "Moments": "metrics.moments",
+    "ReadingsDataModule": "training.datamodule",
+    "fit": "results.fit",
+    "load": "calibration.calibrations",
 }
 __all__ = [
     "Calibration",

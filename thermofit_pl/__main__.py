@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 from thermofit_pl import __version__
-from thermofit_pl.about import LIGHT, TRAINING
+from thermofit_pl.cli.about import LIGHT, TRAINING
+from thermofit_pl.distributed.exit_reason import LostError, is_first
+from thermofit_pl.distributed.signals import Signals, Stopped
 from thermofit_pl.errors import InputError
-from thermofit_pl.training.stopping import Signals, Stopped
-from thermofit_pl.training.words import LostError, is_first
-from thermofit_pl.wording import printable
+from thermofit_pl.formatting import printable
 
 HELP = f"""usage: thermofit_pl COMMAND [options]
 
@@ -61,11 +61,11 @@ def _run(argv: list[str], signals: Signals) -> int:
         print(f"thermofit_pl {__version__}")
         return 0
     if argv[0] == "inspect":
-        from thermofit_pl.showing.inspection import main as inspect
+        from thermofit_pl.cli.inspection import main as inspect
 
         return inspect(argv)
     if argv[0] in LIGHT:
-        from thermofit_pl.commands import main as light
+        from thermofit_pl.cli.commands import main as light
 
         return light(argv)
     named = next((word for word in argv if word in TRAINING), None)
@@ -78,7 +78,7 @@ def _run(argv: list[str], signals: Signals) -> int:
         _begin_hash(argv)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # where a process is lost, gloo writes pages
     with _no_collection():
-        from thermofit_pl.cli import main as training
+        from thermofit_pl.cli.training import main as training
 
     return training(argv, signals)
 

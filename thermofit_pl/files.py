@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.wording import printable
+from thermofit_pl.formatting import printable
 
 try:
     import fcntl

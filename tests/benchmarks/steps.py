@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
 from thermofit_pl import CalibrationModule, ReadingsDataModule
-from thermofit_pl.callbacks import StepBar
-from thermofit_pl.showing.curves import Curves
-from thermofit_pl.training.checkpoints import EpochCheckpoint
-from thermofit_pl.training.stopping import Signals
+from thermofit_pl.callbacks.checkpoints import EpochCheckpoint
+from thermofit_pl.callbacks.result import StepBar
+from thermofit_pl.callbacks.tensorboard import Curves
+from thermofit_pl.distributed.signals import Signals
 
 from .data import NOTEBOOK, readings, write
 from .measuring import Row, Sizes, divided, in_turns, median

@@ -16,7 +16,7 @@ import gc, os
 
 def imports():
     gc.disable()
-    import lightning, polars, torch, thermofit_pl.cli
+    import lightning, polars, torch, thermofit_pl.cli.training
     from torch.utils.tensorboard import SummaryWriter
     gc.freeze()
     gc.enable()

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from made import NOTEBOOK, calibration
 
-from thermofit_pl.correcting.apply import apply
+from thermofit_pl.apply.apply import apply
 from thermofit_pl.errors import InputError
-from thermofit_pl.readings import Table
+from thermofit_pl.tables.table import Table
 
 pa = pytest.importorskip("pyarrow")
 N = 4000

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from made import NOTEBOOK, calibration
 
-from thermofit_pl.correcting.apply import apply
+from thermofit_pl.apply.apply import apply
 from thermofit_pl.errors import InputError
-from thermofit_pl.readings import Table
 from thermofit_pl.tables import headers
+from thermofit_pl.tables.table import Table
 
 NAMES = ["Küche", "Käche", "Bad", "€uro “x”", "Küche"]
 

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.readings import Table
 from thermofit_pl.tables import formats, text_tables
+from thermofit_pl.tables.table import Table
 
 PLAIN = b"shown,true\n1,2\n3,4\n"
 

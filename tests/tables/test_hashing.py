@@ -10,10 +10,10 @@ import pytest
 
 from thermofit_pl.__main__ import main
 from thermofit_pl.errors import InputError
-from thermofit_pl.readings import Table
 from thermofit_pl.tables import hashing
 from thermofit_pl.tables.formats import TableFile, open_table
 from thermofit_pl.tables.hashing import begin_hash, hash_of
+from thermofit_pl.tables.table import Table
 
 TEXT = "shown,true\n1,1\n2,2\n3,4\n"
 COLUMNS = {"indication": "shown", "reference": "true"}
@@ -88,13 +88,13 @@ def test_nothing_is_said_of_what_can_t_be_read(name: str, path: Path) -> None:
 def test_fit_begins_with_the_table_that_is_named(
     argv: list[str], expected: list[str], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thermofit_pl.cli.main", lambda *_: 0)
+    monkeypatch.setattr("thermofit_pl.cli.training.main", lambda *_: 0)
     assert main([word.replace("PATH", str(path)) for word in argv]) == 0
     assert [str(begun) for begun in hashing._begun] == [word.replace("PATH", str(path)) for word in expected]
 
 
 def test_another_process_of_the_run_leaves_it_to_the_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thermofit_pl.cli.main", lambda *_: 0)
+    monkeypatch.setattr("thermofit_pl.cli.training.main", lambda *_: 0)
     monkeypatch.setenv("RANK", "1")
     main(["fit", "--data.path", str(path)])
     assert not hashing._begun

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.readings import Table
 from thermofit_pl.tables import text_tables
 from thermofit_pl.tables.copies import Copy
 from thermofit_pl.tables.formats import open_table
 from thermofit_pl.tables.quotes import find_records
+from thermofit_pl.tables.table import Table
 
 
 def records_of(text: str) -> list[list[str]]:

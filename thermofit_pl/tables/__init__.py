@@ -1,1 +1,1 @@
-"""Tables on the disk: what a file is, its cells, and its rows in pieces."""
+"""Tables on the disk become checked blocks of columns; free of torch."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.wording import count, printable
+from thermofit_pl.formatting import count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.labels import Labels
-from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl

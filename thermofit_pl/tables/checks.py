@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.cells import Part
-from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.wording import printable
+from thermofit_pl.formatting import printable
 
 WINDOWS = "cp1252"
 # letters and signs of Western and Central Europe in UTF-8; in cp1252 they would be pairs such as Ã¼, or â€“

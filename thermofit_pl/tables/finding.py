@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import count, printable, quoted
 from thermofit_pl.tables.formats import TableFile, check_column, open_table, readable
-from thermofit_pl.wording import count, printable, quoted
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".ipc", ".csv.gz", ".tsv.gz", ".txt.gz")
 # the last columns of what apply and predict write; with an instrument's name and a point before, if it has its own

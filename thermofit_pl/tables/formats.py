@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
 from thermofit_pl.tables.batches import as_query
 from thermofit_pl.tables.headers import HEADER_BYTES, find_header
-from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable
 from thermofit_pl.tables.encodings import encoding_of, not_encoded
-from thermofit_pl.wording import printable
 
 HEADER_BYTES = 1 << 20  # enough for 50 000 columns; a longer header is no table that anybody made
 

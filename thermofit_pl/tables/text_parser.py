@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable
 from thermofit_pl.tables.cells import Wanted, columns_of
 from thermofit_pl.tables.encodings import not_encoded
 from thermofit_pl.tables.formats import TableFile
 from thermofit_pl.tables.quotes import CR, LF
-from thermofit_pl.wording import printable
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,11 +9,11 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.cells import Part, Wanted
 from thermofit_pl.tables.formats import TableFile, open_bytes
 from thermofit_pl.tables.quotes import LF, Records, find_records
 from thermofit_pl.tables.text_parser import Chunk, Parser, count_byte
-from thermofit_pl.wording import printable, quoted
 
 if TYPE_CHECKING:
     import polars as pl

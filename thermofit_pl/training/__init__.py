@@ -1,1 +1,1 @@
-"""How a training command runs: its arguments, its folder, its processes, its end."""
+"""The Lightning module, the data module and laps of full-batch SGD."""

@@ -10,9 +10,9 @@ from lightning.pytorch.accelerators import MPSAccelerator
 from torch.optim import Optimizer
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.laps import is_plain_sgd
-from thermofit_pl.least_squares import stability_limit
-from thermofit_pl.moments import Moments
+from thermofit_pl.metrics.least_squares import stability_limit
+from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.training.laps import is_plain_sgd
 
 UNUSED = {
     "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",

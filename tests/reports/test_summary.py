@@ -1,0 +1,176 @@
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from made import GUM_H3, NOTEBOOK, calibration
+from scipy import stats
+
+from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, Outlying, Sgd, Snap
+from thermofit_pl.reports.summary import _chance, summary
+
+SGD = Sgd(0.53, -17.0, 2.93, 5000, 0.01, True, 0.00361, 1e-4, 1e-3, None, None)
+
+
+def notebook(**changes: Any) -> str:
+    return summary(calibration(*NOTEBOOK, **changes))
+
+
+def found(**changes: Any) -> str:
+    return notebook(diagnostics=Diagnostics(sampled=11, **changes))
+
+
+def test_the_notebooks_summary() -> None:
+    assert notebook(sgd=SGD).splitlines() == [
+        "reference = 0.536772 · indication − 17.3048 °C",
+        "w = 0.537(36) °C/unit, b = −17.3(1.9) °C (in brackets: the standard uncertainty, in the last digits).",
+        "11 readings of readings.csv, indications from 21.8 to 81.9.",
+        "The references scatter about the line by s = 1.9 °C (9 degrees of freedom, R² = 0.962); "
+        "k = 2.262 times an uncertainty covers 95 %.",
+        "A corrected reading is good to ±4.5 °C in the middle of the range and ±5.1 °C at its ends (95 % of readings).",
+        "The largest error: the line is 2.7 °C above the reference, 6 °C at indication 48.4 in row 10 of readings.csv.",
+        "The indications are degrees Fahrenheit as far as these readings can tell (p = 0.61); "
+        "every other scale is ruled out (p < 1e-12).",
+        "After 5 000 steps, SGD is within 0.0036 °C of this line over the whole range: it has converged.",
+    ]
+
+
+def test_the_gums_summary() -> None:
+    text = summary(calibration(*GUM_H3))
+    for part in (
+        "reference = 1.00218 · indication − 0.214858 °C\n",
+        "w = 1.00218(67) °C/unit, b = −0.215(16) °C",
+        "s = 0.0035 °C (9 degrees of freedom, R² = 0.99999600)",
+        "0.16 to 0.17 °C too high; that is more than chance (p = 4e-16).",
+    ):
+        assert part in text
+
+
+def test_what_a_reading_is_good_to_is_statsmodels_interval() -> None:
+    x, y = np.array([1.0, 2.0, 3.0, 4.0, 20.0]), np.array([1.1, 1.7, 3.4, 3.9, 20.0])
+    fit = sm.OLS(y, sm.add_constant(x)).fit()
+    frame = fit.get_prediction(sm.add_constant(np.array([10.5, 1.0, 20.0]))).summary_frame()
+    half = (frame["obs_ci_upper"] - frame["obs_ci_lower"]) / 2
+    middle, low, high = (f"±{value:.1f}" for value in half)
+    assert low < high
+    assert f"{middle} °C in the middle of the range and {low} and {high} °C at its ends" in summary(calibration(x, y))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"converged": None}, "After 5 000 steps, SGD is within 0.0036 °C of this line over the whole range."),
+        (
+            {"converged": False, "distance": 12.3, "steps_needed": 3200, "advice": "raise --model.lr"},
+            "After 5 000 steps, SGD is still up to 12 °C from this line in the range: it has not converged; "
+            "it needs about 3 200 more; raise --model.lr.",
+        ),
+        ({"converged": False, "steps": 1}, "After 1 step, SGD is still up to 0.0036 °C from this line"),
+    ],
+)
+def test_where_sgd_ended(changes: dict[str, Any], sentence: str) -> None:
+    assert notebook(sgd=dataclasses.replace(SGD, **changes)).splitlines()[-1].startswith(sentence)
+
+
+def test_sgds_own_line() -> None:
+    none = dict.fromkeys(("u_w", "u_b", "cov_wb", "u_pivot", "s", "w_interval", "b_interval"))
+    text = notebook(finish="sgd", sgd=dataclasses.replace(SGD, converged=False, distance=3.0), **none)
+    assert "w = 0.536772 °C/unit, b = −17.3048 °C, where SGD ended." in text
+    assert "SGD's line, before it has converged, has no uncertainty (rmse = 1.7 °C, R² = 0.962): nothing says" in text
+    assert "SGD is still up to 3.0 °C from the exact line" in text
+    assert "good to" not in text
+
+
+def test_snapped() -> None:
+    text = notebook(
+        finish="snap", dof=11, w=5 / 9, b=-160 / 9, u_w=0.0, u_b=0.0, cov_wb=0.0, u_pivot=0.0, rmse=1.8, s=1.8,
+        snap=Snap("fahrenheit", 1.711),
+    )  # fmt: skip
+    assert "w = 0.555555555556 °C/unit, b = −17.7777777778 °C: exact, if it truly is that scale." in text
+    assert "its rmse is 1.8 °C, where the free line's is 1.711 °C" in text
+    assert "good to ±4.1 °C in the middle of the range and at its ends (95 % of readings)" in text
+
+
+def test_two_readings() -> None:
+    none = dict.fromkeys(("u_w", "u_b", "cov_wb", "u_pivot", "s", "coverage_factor", "w_interval", "b_interval"))
+    text = notebook(n=2, dof=0, scale=None, **none)
+    assert "Two readings give a line, but nothing about how far to trust it: take at least a third." in text
+    assert "w = 0.536772 °C/unit, b = −17.3048 °C.\n" in text
+    assert "largest error" not in text
+
+
+def test_below_rounding() -> None:
+    text = notebook(below_rounding=True, s=0.0, u_w=0.0, u_b=0.0, cov_wb=0.0, u_pivot=0.0, r_squared=1.0)
+    assert (
+        "The readings follow the line to the rounding of their numbers, R² = 1.000: no scatter to judge it by." in text
+    )
+    assert "good to" not in text
+    assert "largest error" not in text
+
+
+@pytest.mark.parametrize(
+    ("r_squared", "text"), [(None, ""), (0.5, "R² = 0.500"), (-0.1, "R² = −0.100"), (0.99912, "R² = 0.99912")]
+)
+def test_r_squared(r_squared: float | None, text: str) -> None:
+    assert text in notebook(r_squared=r_squared)
+
+
+def test_rows_that_were_dropped() -> None:
+    assert "11 readings of readings.csv, indications from 21.8 to 81.9; 3 more dropped, since a cell" in notebook(
+        dropped=3
+    )
+
+
+def test_curvature() -> None:
+    assert "curved" not in found(curvature_p=0.011)
+    assert "The errors are curved beyond chance (p = 0.009)" in found(curvature_p=0.009)
+
+
+def test_readings_that_stand_out() -> None:
+    assert "out" not in found(outlying=Outlying(-2.9, 3.0, 5.0, "t.csv", 4, 0)).replace("about", "").replace(
+        "ruled out", ""
+    )
+    one = found(outlying=Outlying(-4.21, 3.0, 5.0, "t.csv", 4, 1))
+    assert (
+        "1 reading stands out (more than 3 times the usual error) where chance gives 0.19 in 11; "
+        "the farthest, 4.2 times, is 5 °C at indication 3 in row 4 of t.csv."
+    ) in one
+    assert "4 readings stand out" in found(outlying=Outlying(4.2, 3.0, 5.0, None, 4, 4))
+
+
+@pytest.mark.parametrize("dof", [1, 2, 3, 4, 9, 10, 99, 1000, 9999])
+def test_chance_is_students(dof: int) -> None:
+    assert _chance(dof) == pytest.approx(2 * stats.t.sf(3, dof), rel=1e-9)
+
+
+def test_chance_of_very_many_readings_is_the_normal_one() -> None:
+    assert _chance(10**7) == pytest.approx(2 * stats.t.sf(3, 10**7), rel=1e-4)
+    assert _chance(0) == 1
+
+
+def test_a_slope_that_may_be_chance() -> None:
+    assert "The slope may be chance (p = 0.05)" in found(slope_p=0.0501)
+    assert "slope" not in found(slope_p=0.0499)
+
+
+def test_autocorrelation() -> None:
+    text = found(autocorrelation=Autocorrelation(0.56, 0.99, 10))
+    assert "(autocorrelation 0.56; of the indications, 0.99): the uncertainties take that into account." in text
+    text = found(autocorrelation=Autocorrelation(0.95, 0.99, 10))
+    assert "take that into account; above 0.9, as here, they are estimates." in text
+
+
+def test_it_is_a_dozen_printable_lines() -> None:
+    text = summary(
+        calibration(
+            *NOTEBOOK,
+            sgd=SGD,
+            data_name="a\x1b[2J\n.csv",
+            diagnostics=Diagnostics(
+                11, None, 1e-9, Outlying(5, 1, 2, "\x07.csv", 3, 1), 0.2, Autocorrelation(0.99, 0.9, 10)
+            ),
+        )
+    )
+    assert len(text.splitlines()) <= 12
+    assert all(line.isprintable() for line in text.split("\n"))

@@ -1,0 +1,1 @@
+"""Corrects tables by a calibration, without torch."""

@@ -1,0 +1,1 @@
+"""``Calibration`` and ``Calibrations``, their files, and what they record; free of torch."""

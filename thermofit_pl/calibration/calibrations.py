@@ -1,0 +1,303 @@
+"""``Calibrations``: the lines of many instruments, one row each, with the verbs of a single calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from thermofit_pl.calibration.calibration import Calibration, Corrected, Expected
+from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, LargestError, Outlying, Sgd, Snap
+from thermofit_pl.errors import InputError
+from thermofit_pl.files import atomic_write
+from thermofit_pl.formatting import count, printable
+from thermofit_pl.functional.fieller import FiellerSet
+from thermofit_pl.functional.scales import compare
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    import polars as pl
+    from numpy.typing import ArrayLike, NDArray
+
+FORMAT = "thermofit_pl calibrations 1"
+KEY = "thermofit_pl"  # of the provenance in Parquet's metadata
+COMMON = (
+    "coverage_probability",
+    "finish",
+    "indication_column",
+    "reference_column",
+    "data_name",
+    "data_sha256",
+    "dropped",
+    "created",
+    "version",
+    "torch",
+    "lightning",
+)
+NUMBERS = ("w", "b", "u_w", "u_pivot", "indication_mean", "s")
+INTERVALS = ("w_interval", "b_interval", "indication_range")
+
+
+class Calibrations:
+    """The calibrations of many instruments.
+
+    Args:
+        frame: One row an instrument: ``instrument``, ``status``, and the keys of a calibration's file.
+        provenance: The keys that all instruments share (``COMMON``), and ``instrument_column``: the column that named
+            them, None where each instrument had a column of its own.
+
+    Example:
+        >>> from thermofit_pl import fit
+        >>> fleet = fit([0, 1, 2, 0, 1], [0.0, 1.0, 2.1, 5.0, 7.0], ["a", "a", "a", "b", "b"])
+        >>> round(fleet["a"].w, 2), float(fleet.correct(3.0, "b", extrapolate="ignore").estimate)
+        (1.05, 11.0)
+    """
+
+    def __init__(self, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
+        self.frame = frame
+        self.provenance = dict(provenance)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.instruments)
+
+    def __contains__(self, instrument: object) -> bool:
+        return str(instrument) in self._places
+
+    @property
+    def instruments(self) -> list[str]:
+        """Their names, in the order of the rows."""
+        names: list[str] = self.frame["instrument"].to_list()
+        return names
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.instruments)}
+
+    def has_line(self, instrument: str | int) -> bool:
+        """Whether an instrument is known and could be calibrated."""
+        place = self._places.get(str(instrument))
+        return place is not None and self.frame["w"][place] is not None
+
+    def __getitem__(self, instrument: str | int) -> Calibration:
+        """Returns the calibration of one instrument.
+
+        Raises:
+            InputError: There is no such instrument, or it could not be calibrated.
+        """
+        place = self._places.get(str(instrument))
+        if place is None:
+            raise InputError(
+                f"Expected one of {count(len(self))} instruments, but got {printable(str(instrument))}, which is none."
+            )
+        row = self.frame.row(place, named=True)
+        if row["w"] is None:
+            raise InputError(f"Expected a calibrated instrument, but {printable(str(instrument))} has {row['status']}.")
+        return self._calibration(row)
+
+    def _calibration(self, row: dict[str, Any]) -> Calibration:
+        keys = {field.name for field in dataclasses.fields(Calibration)} - {"format", *COMMON}
+        values = {key: row[key] for key in keys} | {key: self.provenance[key] for key in COMMON}
+        values |= {key: None if row[key] is None else tuple(row[key]) for key in INTERVALS}
+        differences = compare(
+            row["w"],
+            row["b"],
+            row["indication_range"],
+            u_w=row["u_w"],
+            u_pivot=row["u_pivot"],
+            pivot=row["indication_mean"],
+            dof=row["n"] - 2,
+            below_rounding=row["below_rounding"],
+        )
+        values["scale"] = differences.verdict()
+        values["sgd"] = None if row["sgd"] is None else Sgd(**row["sgd"])
+        values["snap"] = None if row["snap"] is None else Snap(**row["snap"])
+        values["diagnostics"] = _diagnostics(row["diagnostics"])
+        return Calibration(**values)
+
+    def correct(
+        self, indication: ArrayLike, instrument: Any, extrapolate: Literal["warn", "error", "ignore"] = "warn"
+    ) -> Corrected:
+        """Turns indications into °C, each by its own instrument's line.
+
+        Args:
+            indication: What the instruments show, a number or shape ``(N,)`` [indicated unit].
+            instrument: The name of each one's instrument, one for all or shape ``(N,)``.
+            extrapolate: What to do outside an instrument's calibrated range: ``warn``, ``error`` or ``ignore``.
+
+        Returns:
+            Estimates, uncertainties and which are extrapolated; NaN for an instrument that is unknown or without a
+            line.
+
+        Raises:
+            InputError: An indication is outside the range with ``extrapolate="error"``.
+        """
+        import numpy as np
+
+        x = np.asarray(indication, np.float64)
+        place = np.broadcast_to(self._index(instrument), x.shape)
+        w, b, u_w, u_pivot, pivot, s = (self._column(name)[place] for name in NUMBERS)
+        low, high = np.moveaxis(self._ranges[place], -1, 0)
+        with np.errstate(invalid="ignore"):
+            estimate = w * x + b
+            u_line = np.hypot(u_pivot, u_w * (x - pivot))
+            extrapolated = np.isfinite(estimate) & ((x < low) | (x > high))
+        if extrapolate != "ignore" and extrapolated.any():
+            sentence = (
+                f"{count(int(extrapolated.sum()))} of {count(x.size)} indications lie outside the calibrated range."
+            )
+            if extrapolate == "error":
+                raise InputError(sentence)
+            warnings.warn(sentence, stacklevel=2)
+        return Corrected(estimate, u_line, np.hypot(u_line, s), extrapolated)
+
+    def invert(self, reference: ArrayLike, instrument: Any) -> Expected:
+        """Gives the indication of each instrument to expect at a reference, with Fieller's sets.
+
+        Args:
+            reference: A number, or shape ``(N,)`` [°C].
+            instrument: The name of each one's instrument, one for all or shape ``(N,)``.
+
+        Returns:
+            As ``Calibration.invert``, in arrays of shape ``(N,)``.
+
+        Raises:
+            InputError: An instrument is unknown or has no line.
+        """
+        import numpy as np
+
+        names = np.atleast_1d(np.asarray(instrument)).astype(str)
+        names, y = np.broadcast_arrays(names, np.atleast_1d(np.asarray(reference, np.float64)))
+        ends = {key: np.full(y.shape, math.nan) for key in ("indication", "l", "L", "s", "S")}
+        kinds = {key: np.full(y.shape, "unknown", dtype="<U10") for key in ("line", "single")}
+        for name in np.unique(names):
+            at = names == name
+            found = self[str(name)].invert(y[at])
+            ends["indication"][at] = found.indication
+            ends["l"][at], ends["L"][at], kinds["line"][at] = found.line.lower, found.line.upper, found.line.kind
+            ends["s"][at], ends["S"][at], kinds["single"][at] = (
+                found.single.lower,
+                found.single.upper,
+                found.single.kind,
+            )
+        line = FiellerSet(kinds["line"], ends["l"], ends["L"])
+        return Expected(ends["indication"], line, FiellerSet(kinds["single"], ends["s"], ends["S"]))
+
+    def _index(self, instrument: Any) -> NDArray[np.int64]:
+        """The row of each name; one past the last, where the columns hold NaN, for one that is unknown."""
+        import numpy as np
+
+        names = np.asarray(instrument)
+        unknown = len(self)
+        found = [self._places.get(str(name), unknown) for name in names.ravel().tolist()]
+        return np.array(found, np.int64).reshape(names.shape)
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        import numpy as np
+
+        return np.append(self.frame[name].cast(float).fill_null(math.nan).to_numpy(), math.nan)
+
+    @cached_property
+    def _ranges(self) -> NDArray[np.float64]:
+        import numpy as np
+
+        ranges = [(math.nan, math.nan) if pair is None else tuple(pair) for pair in self.frame["indication_range"]]
+        return np.array([*ranges, (math.nan, math.nan)], np.float64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the calibrations as Parquet, or as CSV by the suffix; the file is whole or absent.
+
+        CSV, for people and spreadsheets, can't be loaded again.
+
+        Args:
+            path: Where to; a file that is there is replaced.
+        """
+        with atomic_write(path) as temporary:
+            if Path(path).suffix.lower() == ".csv":
+                flat(self.frame).write_csv(temporary)
+            else:
+                metadata = {KEY: json.dumps({"format": FORMAT, **self.provenance}, ensure_ascii=False)}
+                self.frame.write_parquet(temporary, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Calibrations:
+        """Reads what ``save`` wrote as Parquet.
+
+        Args:
+            path: The file, or a run's folder with ``calibrations.parquet`` in it.
+
+        Raises:
+            InputError: The file isn't one that this version knows, or can't be read.
+        """
+        import polars as pl
+
+        place = Path(path)
+        place = place / "calibrations.parquet" if place.is_dir() else place
+        try:
+            provenance = json.loads(pl.read_parquet_metadata(place)[KEY])
+            frame = pl.read_parquet(place)
+        except (OSError, KeyError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
+            raise InputError(
+                f"Expected calibrations in {printable(place)}, but it could not be read as such "
+                f"({type(error).__name__}); take it from its run again, or fit again."
+            ) from None
+        wanted = ["instrument", "status", *NUMBERS, "indication_range", "sgd", "diagnostics"]
+        missing = [name for name in wanted if name not in frame.columns]
+        missing += [name for name in COMMON if name not in provenance]
+        if provenance.pop("format", None) != FORMAT or missing:
+            what = f"{missing[0]} is missing" if missing else f"its format isn't '{FORMAT}'"
+            raise InputError(f"Expected calibrations in {printable(place)}, but {what}; fit again with this version.")
+        return cls(frame, provenance)
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns a frame without nested columns: ``sgd.w``, ``indication_range.low``."""
+    import polars as pl
+
+    while nested := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
+        frame = frame.with_columns(
+            pl.col(name).name.prefix_fields(f"{name}.") for name in nested
+        ).unnest(nested)  # fmt: skip
+    pairs = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Array)]
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    ends = [pl.col(name).arr.get(k).alias(f"{name}.{end}") for name in pairs for k, end in enumerate(("low", "high"))]
+    return frame.with_columns(*ends, *(pl.col(name).list.join(" ") for name in lists)).drop(pairs)
+
+
+def _diagnostics(row: dict[str, Any]) -> Diagnostics:
+    kinds: dict[str, Any] = {
+        "largest_error": LargestError,
+        "outlying": Outlying,
+        "autocorrelation": Autocorrelation,
+    }
+    found = {key: None if row[key] is None else kind(**row[key]) for key, kind in kinds.items()}
+    return Diagnostics(**(row | found))
+
+
+def load(path: str | os.PathLike[str]) -> Calibration | Calibrations:
+    """Reads a calibration, or those of a fleet.
+
+    Args:
+        path: ``calibration.json``, ``calibrations.parquet``, or a run's folder with one of them.
+
+    Raises:
+        InputError: It isn't one that this version knows, or can't be read.
+    """
+    place = Path(path)
+    if place.is_dir() and (place / "calibrations.parquet").is_file():
+        return Calibrations.load(place)
+    try:
+        with place.open("rb") as file:
+            magic = file.read(4)
+    except (OSError, ValueError):
+        magic = b""  # Calibration.load says what is wrong
+    return Calibrations.load(place) if magic == b"PAR1" else Calibration.load(place)

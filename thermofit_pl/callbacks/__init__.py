@@ -1,0 +1,1 @@
+"""What a command adds to a Trainer: progress, checkpoints, TensorBoard, the result, predictions."""

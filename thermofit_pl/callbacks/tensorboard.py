@@ -1,0 +1,286 @@
+"""What a run leaves to look at: its curves, its row among other runs, its figures and its text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
+
+from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.calibration.calibrations import Calibrations
+from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
+from thermofit_pl.callbacks.result import own
+from thermofit_pl.files import atomic_write
+from thermofit_pl.metrics.least_squares import distance
+from thermofit_pl.reports import figures, fleet_figures
+from thermofit_pl.reports.descent import Bowl, Descent
+from thermofit_pl.reports.drawing import SIZE
+from thermofit_pl.reports.summary import summary
+from thermofit_pl.reports.tensorboard import Board, as_code, as_list
+from thermofit_pl.training.datamodule import ReadingsDataModule
+from thermofit_pl.training.laps import POINTS, PlainSgd, Points, is_plain_sgd
+from thermofit_pl.training.module import CalibrationModule
+from thermofit_pl.training.options import is_rehearsal
+
+Result = Calibration | Calibrations
+SECONDS = 1.0  # between writes: one at each end of a lap would take as long as the lap
+
+
+class Curves(Callback):
+    """Writes what there is to see of a run to its loggers, against the number of steps, and its figures to its folder.
+
+    TensorBoard gets everything, any other logger the numbers. Without a logger the figures are written all the same.
+
+    Args:
+        folder: The run's; None writes no figure and no configuration.
+        calibration: Gives the result once the training has ended; None where there is none.
+        draw: Whether to draw figures.
+
+    Attributes:
+        drawn: The figures that were written.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        calibration: Callable[[], Result | None] = lambda: None,
+        draw: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.drawn: list[Path] = []
+        self._calibration = calibration
+        self._draw = draw
+        self._path = Points()  # of the whole run; of a fleet, without its lines
+        self._new = Points()  # that the loggers don't have yet
+        self._scores: dict[int, dict[str, float]] = {}
+        self._last_scores = -1
+        self._last_write = time.monotonic()
+        self._start: tuple[int, Tensor, Tensor] | None = None
+        self._boards: dict[int, Board] = {}
+
+    @property
+    def started(self) -> bool:
+        """Whether a fit has begun to write."""
+        return self._start is not None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the run's settings before its first step, so that a run that fails has a row too."""
+        if self._start is not None or not self._writes(trainer):
+            return
+        module = own(pl_module)
+        self._start = module.steps, module.w.detach().cpu().clone(), module.b.detach().cpu().clone()
+        settings = settings_of(trainer, module)
+        for board in self._tensorboards(trainer):
+            board.layout()
+            board.start(settings)
+            if self.folder is not None and (self.folder / "config.yaml").is_file():
+                config = (self.folder / "config.yaml").read_text(encoding="utf-8")
+                board.text("fit/settings", as_code(config), module.steps)
+            board.flush()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keeps the points of a lap, or of a mini-batch's step, and writes them now and then."""
+        if not self._writes(trainer):
+            return
+        module = own(pl_module)
+        if module.lap is not None:
+            self._keep(module.lap.points)
+        elif module.is_shown(module.steps):
+            loss = float(outputs["loss"]) if trainer.world_size == 1 else module.last_loss()  # not of a share alone
+            self._keep(point(module, loss))
+        if time.monotonic() - self._last_write > SECONDS:
+            self._write(trainer, module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the scores of the validation readings; where no fit runs, writes them."""
+        if trainer.sanity_checking or not self._writes(trainer):
+            return
+        module = own(pl_module)
+        if trainer.state.fn == "fit":
+            self._keep_scores_if_due(trainer, module)
+        else:
+            self._keep_scores(trainer, int(module.steps_done), "val/")
+            self._write(trainer, module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the scores of the training readings, where none are held out and no validation runs."""
+        if not trainer.enable_validation and self._writes(trainer):
+            self._keep_scores_if_due(trainer, own(pl_module))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the scores of the test readings."""
+        if self._writes(trainer):
+            module = own(pl_module)
+            self._keep_scores(trainer, int(module.steps_done), "test/")
+            self._write(trainer, module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the end of the curves, the result, the summary and the figures."""
+        if not self._writes(trainer):
+            return
+        module = own(pl_module)
+        if module.steps and module.steps > max((*self._new.steps[-1:], *self._path.steps[-1:]), default=0):
+            self._keep(point(module, module.last_loss()))
+        if module.steps > self._last_scores:
+            self._keep_scores(trainer, module.steps, "val/")
+        self._write(trainer, module)
+        calibration = self._calibration()
+        if calibration is not None:
+            self._write_result(trainer, module, calibration)
+            if self._draw and self.folder is not None and figures.is_there():
+                self._write_figures(trainer, module, calibration)
+        for board in self._tensorboards(trainer):
+            board.end(success=True)
+            board.flush()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Writes what there is, and into the run's row that it failed."""
+        if self._start is None or not self._writes(trainer):
+            return
+        self._write(trainer, own(pl_module))
+        for board in self._tensorboards(trainer):
+            board.end(success=False)
+            board.flush()
+
+    def _writes(self, trainer: Trainer) -> bool:
+        return trainer.is_global_zero and not is_rehearsal(trainer)
+
+    def _tensorboards(self, trainer: Trainer) -> list[Board]:
+        return [self._board(logger) for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+    def _board(self, logger: TensorBoardLogger) -> Board:
+        if id(logger) not in self._boards:
+            self._boards[id(logger)] = Board(logger.experiment)
+        return self._boards[id(logger)]
+
+    def _keep(self, points: Points) -> None:
+        for name in ("steps", "loss", "w", "b"):
+            getattr(self._new, name).extend(getattr(points, name))
+
+    def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
+        due = module.steps - self._last_scores >= (module.total_steps or 0) / POINTS
+        if due or module.is_shown(module.steps):
+            self._keep_scores(trainer, module.steps, "val/")
+
+    def _keep_scores(self, trainer: Trainer, step: int, prefix: str) -> None:
+        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+        if found:
+            self._scores[step] = found
+            self._last_scores = step
+
+    def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
+        """Writes the points and scores that the loggers don't have yet."""
+        rows = self._rows(trainer, module)
+        for step, scores in self._scores.items():
+            rows.setdefault(step, {}).update(scores)
+        self._log(trainer, rows)
+        for name in ("steps", "loss", "w", "b") if len(module.w) == 1 else ("steps", "loss"):
+            getattr(self._path, name).extend(getattr(self._new, name))
+        self._new, self._scores = Points(), {}
+        self._last_write = time.monotonic()
+
+    def _rows(self, trainer: Trainer, module: CalibrationModule) -> dict[int, dict[str, float]]:
+        """Returns the new points in the user's units; of a fleet, the farthest distance."""
+        new = self._new
+        if not new.steps or not trainer.loggers:
+            return {}
+        w, b = module.to_raw(torch.stack(new.w), torch.stack(new.b))
+        columns = {"train/loss": new.loss}
+        if w.shape[1] == 1:
+            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReadingsDataModule):
+            moments = data.moments["train"]
+            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
+            columns["line/distance"] = away.amax(dim=1).tolist()
+        return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(new.steps)}
+
+    def _log(self, trainer: Trainer, rows: dict[int, dict[str, float]]) -> None:
+        for logger in trainer.loggers:
+            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
+
+    def _write_result(self, trainer: Trainer, module: CalibrationModule, calibration: Result) -> None:
+        loss = trainer.datamodule.moments["train"].mse(*(value.cpu() for value in module.raw)).mean().item()  # type: ignore[attr-defined]
+        self._log(trainer, {module.steps: result_of(calibration, loss)})
+        for board in self._tensorboards(trainer):
+            board.text("fit/result", as_list(summary(calibration)), module.steps)
+            if isinstance(calibration, Calibrations):
+                for name in ("w", "b", "s"):
+                    values = calibration.frame[name].drop_nulls().to_numpy()
+                    if len(values):
+                        board.histogram(f"fleet/{name}", values, module.steps)
+
+    def _write_figures(self, trainer: Trainer, module: CalibrationModule, calibration: Result) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, ReadingsDataModule) or self.folder is None:
+            return
+        if isinstance(calibration, Calibrations):
+            pictures = fleet_figures.pictures(calibration, data.sample)
+        else:
+            indication, reference = (data.sample.column(name) for name in ("indication", "reference"))
+            shown = figures.choose(indication, reference, calibration, data.seed)
+            pictures = figures.pictures(calibration, shown, self._descent(trainer, module, data))
+        folder = self.folder / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in pictures:
+            png = draw()
+            with atomic_write(folder / f"{name}.png") as path:
+                path.write_bytes(png)
+            self.drawn.append(folder / f"{name}.png")
+            for board in self._tensorboards(trainer):
+                board.picture(f"fit/{name}", png, SIZE, module.steps)
+
+    def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> Descent | None:
+        """Returns the run's path for a figure."""
+        if self._start is None or not self._path.steps or len(module.w) != 1 or data.normalization is None:
+            return None
+        first, w, b = self._start
+        normalization = data.normalization
+        moments = data.moments["train"].normalized(normalization.offset, normalization.scale)
+        predicted = None
+        optimizer = trainer.optimizers[0]
+        if is_plain_sgd(optimizer):
+            rate = optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0]["lr"])
+            ahead = PlainSgd(moments, float(rate)).after(
+                torch.tensor(self._path.steps) - 1 - first, w.double(), b.double()
+            )
+            losses = moments.mse(*ahead)[:, 0]
+            predicted = losses.numpy() if losses.isfinite().all() else None
+        # not compute(): torchmetrics would wait in it for the processes that draw nothing
+        columns = (moments.slope, moments.intercept, moments.sse / moments.count)
+        slope, intercept, least = (column.item() for column in columns)
+        mean, variance = moments.mean_indication.item(), (moments.sxx / moments.count).item()
+        return Descent(
+            steps=torch.tensor(self._path.steps).numpy(),
+            loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),
+            w=torch.cat([w, *self._path.w]).double().numpy(),
+            b=torch.cat([b, *self._path.b]).double().numpy(),
+            predicted=predicted,
+            bowl=Bowl(slope, intercept, least, mean, variance),
+            normalization=in_words(data.normalization_rule),
+        )
+
+
+def point(module: CalibrationModule, loss: float) -> Points:
+    """Returns a module's line as it is, as the one point of a curve."""
+    return Points([module.steps], [loss], [module.w.detach().cpu().clone()], [module.b.detach().cpu().clone()])
+
+
+def log_rows(target: Board | Logger, rows: dict[int, dict[str, float]]) -> None:
+    """Writes numbers to a logger in the order of their steps."""
+    for step in sorted(rows):
+        if isinstance(target, Board):
+            target.scalars(rows[step], step)
+        else:
+            target.log_metrics(rows[step], step)
+    if isinstance(target, Board):
+        target.flush()

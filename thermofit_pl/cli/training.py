@@ -1,0 +1,300 @@
+"""The training commands: fit, validate, test and predict, by LightningCLI."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from thermofit_pl.callbacks.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
+from thermofit_pl.callbacks.predictions import ESTIMATE, WritePredictions
+from thermofit_pl.callbacks.result import SaveConfig, StepBar, WriteCalibration
+from thermofit_pl.callbacks.tensorboard import Curves
+from thermofit_pl.cli import processes
+from thermofit_pl.cli.arguments import (
+    Parser,
+    arrange,
+    parser_kwargs,
+    settle_learning_rate,
+    whole_numbers_first,
+)
+from thermofit_pl.cli.building import about_trainer, listed, optimizer_of, place_files
+from thermofit_pl.cli.report import report
+from thermofit_pl.cli.run_folder import ROOT, RunFolder
+from thermofit_pl.cli.warning_filters import quiet
+from thermofit_pl.distributed.exit_reason import is_first
+from thermofit_pl.distributed.signals import Signals
+from thermofit_pl.errors import InputError
+from thermofit_pl.training.datamodule import ReadingsDataModule
+from thermofit_pl.training.module import CalibrationModule
+from thermofit_pl.training.options import (
+    refuse_another_run,
+    refuse_batch_options,
+    refuse_options,
+    refuse_precision,
+    refuse_unused,
+)
+
+EPOCHS = 10  # of a fit, unless told otherwise: 5,000 steps with the full batch, as in the notebook
+# what Trainer's methods take beside a checkpoint: not the user's to choose
+FIXED: dict[str, dict[str, Any]] = {
+    "fit": {"weights_only": True},
+    "validate": {"weights_only": True, "verbose": False},
+    "test": {"weights_only": True, "verbose": False},
+    "predict": {"weights_only": True, "return_predictions": False},
+}
+
+
+class CLI(LightningCLI):
+    """LightningCLI with one folder for each run, and without what it does silently wrong."""
+
+    command: str
+    signals: Signals
+    checkpoint: dict[str, Any] | None = None
+    folder: RunFolder | None = None
+    written: WriteCalibration
+    predictions: WritePredictions
+    built: Trainer | None = None
+    curves: Curves
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static, with all of them
+        """Names the command, and the arguments of Trainer's method that are no options.
+
+        The parsers of the others would take 0.3 s, a tenth of a fit's start.
+        """
+        return {self.command: LightningCLI.subcommands()[self.command] | set(FIXED[self.command])}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the options that are neither the Trainer's nor the module's nor the data's."""
+        about = "Whether fit draws figures of the result, for TensorBoard and as PNG; needs matplotlib, 1 s."
+        parser.add_argument("--figures", type=bool, default=True, help=about)
+        about = "Whether fit writes the calibrations of a fleet as CSV too."
+        parser.add_argument("--csv", type=bool, default=False, help=about)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the arguments, and keeps them to look up what was typed."""
+        assert isinstance(parser, Parser)
+        for name, command in self._subcommand_parsers.items():
+            assert isinstance(command, Parser)
+            options = command.explain()
+            if name == args[0]:
+                parser.known = options
+        self.args = args
+        try:
+            self.config = parser.parse_args(args)
+        except UnicodeError as error:
+            raise InputError(f"--config: expected YAML in UTF-8, but got other bytes ({error})") from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Leaves the settings as typed: Lightning would let those of the checkpoint win over them."""
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        """Adds what is not the user's to choose."""
+        return super()._prepare_subcommand_kwargs(subcommand) | FIXED[subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Settles the learning rate, and looks at the checkpoint before anything is built."""
+        config = self.config[self.subcommand]
+        refuse_unused(config.trainer)
+        refuse_precision(config.trainer.precision, config.model.dtype)
+        settle_learning_rate(config, lambda: self.parser.parse_args(self.args, defaults=False)[self.command])
+        try:
+            self.text = self._parser(self.subcommand).dump(config, skip_none=False)
+        except ValueError as error:
+            raise InputError(f"--trainer: expected options that a configuration can hold, but got {error}") from error
+        if config.ckpt_path:
+            self.checkpoint = load_checkpoint(Path(config.ckpt_path))
+        elif self.subcommand != "fit":
+            raise InputError(
+                f"--ckpt_path: expected a checkpoint, whose line {self.subcommand} takes, but got none; "
+                "--ckpt_path last takes that of the newest fit"
+            )
+
+    def instantiate_classes(self) -> None:
+        """Builds what the options name.
+
+        Raises:
+            InputError: If they don't go together.
+        """
+        try:
+            super().instantiate_classes()
+        except InputError:
+            raise
+        except (ValueError, TypeError, ImportError) as error:
+            named = [name for name in ("optimizer", "lr_scheduler") if self._get(self.config, name) is not None]
+            about = ", ".join(f"--{name}" for name in named) or "options"
+            raise InputError(f"{about}: expected what can be built, but got {error}") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the Trainer with the logger, the callbacks and the files of a run, all in one folder."""
+        config = self._get(self.config_init, "trainer")
+        if config["max_epochs"] is None and config["max_steps"] == -1 and config["max_time"] is None:
+            config["max_epochs"] = EPOCHS
+        if config["accelerator"] == "auto" and not torch.cuda.is_available():
+            config["accelerator"] = "cpu"  # Apple's mps has no float64
+        if self.datamodule.batch_size is None and not config["barebones"]:
+            config["log_every_n_steps"] = 1  # for callbacks that log: with the full batch, an epoch is one batch
+        folder = self._place(config)
+        config["callbacks"] = [*listed(config["callbacks"]), *self._callbacks(config)]
+        plugins = listed(config["plugins"])
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            config["plugins"] = [*plugins, LocalCheckpointIO()]
+        if not config["barebones"]:
+            config["enable_model_summary"] = bool(config["enable_model_summary"])
+            asked = config["enable_progress_bar"]
+            config["enable_progress_bar"] = asked is True or (self.subcommand == "fit" and asked is None)
+        try:
+            with processes.registered():
+                trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as error:
+            raise InputError(about_trainer(str(error), self.config[self.subcommand].trainer)) from error
+        processes.refuse_strategy(trainer)
+        place_files(trainer, folder.path)
+        tell = partial(report, command=self.command, figures=self._get(self.config_init, "figures"))
+        processes.equip(trainer, self.signals, self.args, tell)
+        self.built = trainer
+        return trainer
+
+    def _place(self, config: dict[str, Any]) -> RunFolder:
+        """Claims the run's folder, with a TensorBoard logger unless another, or none, is asked for."""
+        root, logger = Path(config["default_root_dir"] or ROOT), config["logger"]
+        loggers = [] if logger is None or isinstance(logger, bool) else listed(logger)
+        folder = RunFolder(root, str(self.subcommand), loggers)
+        self.folder = folder
+        if not config["fast_dev_run"]:
+            folder.claim()
+        config["default_root_dir"] = str(folder.path)
+        if not loggers and logger is not False and not config["barebones"]:
+            parent = folder.path.parent
+            config["logger"] = TensorBoardLogger(parent.parent, parent.name, folder.version, default_hp_metric=False)
+        return folder
+
+    def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
+        """Returns what shows and saves the run; of a fit with Trainer's barebones, only the result."""
+        assert self.folder is not None
+        folder, fits = self.folder.path, self.subcommand == "fit"
+        self.written = WriteCalibration(folder, self._get(self.config_init, "csv"))
+        self.predictions = WritePredictions(folder)
+        result = partial(getattr, self.written, "calibration")  # no lambda: spawned processes are sent it
+        self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
+        callbacks: list[Callback] = [] if config["fast_dev_run"] else [SaveConfig(folder, self.text)]
+        callbacks += [self.written] if fits else [self.predictions] if self.subcommand == "predict" else []
+        if config["barebones"]:
+            return callbacks
+        callbacks.append(self.curves)
+        shows = any(isinstance(callback, ProgressBar) for callback in listed(config["callbacks"]))
+        if fits and config["enable_progress_bar"] is not False and not shows:
+            callbacks.append(StepBar())
+        if fits and config["enable_checkpointing"] is not False and not config["fast_dev_run"]:
+            callbacks.append(EpochCheckpoint(folder / "checkpoints", self.signals))
+        return callbacks
+
+    def before_fit(self) -> None:
+        """Reads the table and refuses what can't work, before the first step."""
+        refuse_options(self.trainer)
+        if self.datamodule.batch_size is None:
+            refuse_batch_options(self.trainer)
+        optimizer = optimizer_of(self.model.configure_optimizers())
+        if self.checkpoint is not None:
+            settings = self.config[self.subcommand].model
+            refuse_another_run(self.checkpoint, settings, optimizer, self.trainer.max_epochs)
+        if processes.is_shared(self.trainer):  # then each reads its share once all have started
+            if processes.may_read(self.trainer):
+                self.datamodule.open()
+            return
+        self.datamodule.setup("fit")
+        self._compare_readings()
+
+    def _compare_readings(self) -> None:
+        """Refuses other readings than the checkpoint's, where that matters, before the run is under way."""
+        if self.checkpoint is not None:
+            self.datamodule.load_state_dict(self.checkpoint.get(type(self.datamodule).__qualname__, {}))
+
+    def before_validate(self) -> None:
+        """Opens the table before anything is written."""
+        refuse_options(self.trainer)
+        if not processes.may_read(self.trainer):
+            return
+        if processes.is_shared(self.trainer):
+            self.datamodule.open("test" if self.command == "test" else "val")
+            return
+        self.datamodule.setup(self.command)
+        self._compare_readings()
+
+    before_test = before_validate
+
+    def before_predict(self) -> None:
+        """Checks every row before any estimate is written."""
+        refuse_options(self.trainer)
+        if not processes.may_read(self.trainer):
+            raise InputError(
+                "--trainer.strategy: expected one process for predict, or ddp, but got one that forks; leave it out"
+            )
+        table = self.datamodule.open(reference=False)
+        if ESTIMATE in table.columns:
+            raise InputError(
+                f"--data.path: expected a table without a column '{ESTIMATE}', which predict adds; rename it"
+            )
+        if is_first():
+            for _ in table.indications():
+                pass
+
+    def after_fit(self) -> None:
+        """Prints the result, unless the process that has it did."""
+        if not processes.starts_workers(self.trainer):
+            report(self.trainer, command=self.command, figures=self._get(self.config_init, "figures"))
+
+    after_validate = after_test = after_predict = after_fit
+
+
+def main(argv: list[str], signals: Signals) -> int:
+    """Runs a training command.
+
+    Args:
+        argv: The arguments, the command among them.
+        signals: Those that ask to stop.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: For what a user gave and can't be used.
+    """
+    # tensors are small, and polars has threads of its own: with two of torch's, a fleet takes 2 to 4 times as long
+    torch.set_num_threads(1)
+    whole_numbers_first()
+    cli = CLI.__new__(CLI)
+    cli.signals, cli.built = signals, None
+    with quiet():
+        try:
+            args = arrange(argv)
+            cli.command = args[0]
+            cli.__init__(  # type: ignore[misc]  # a run that fails within must still be cleaned up
+                CalibrationModule,
+                ReadingsDataModule,
+                save_config_callback=None,
+                seed_everything_default=False,
+                parser_class=Parser,
+                parser_kwargs=parser_kwargs(cli.command),
+                args=args,
+            )
+            processes.end(cli.built)
+        except BaseException as error:
+            ended = processes.end(cli.built, error)
+            misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
+            if cli.folder is not None and (cli.built is None or misused or not cli.curves.started):
+                cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
+            if misused:
+                raise InputError(f"--trainer: {error}") from error
+            if ended is not error and ended is not None:
+                raise ended from error
+            raise
+    return 0

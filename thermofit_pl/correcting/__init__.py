@@ -1,1 +1,0 @@
-"""Correcting a table by a calibration, without torch."""

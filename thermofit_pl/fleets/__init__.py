@@ -1,1 +1,0 @@
-"""What many instruments have that one has not: a table of results, a summary, figures."""

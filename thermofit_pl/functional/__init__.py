@@ -1,0 +1,1 @@
+"""The mathematics of NumPy arrays: distributions, diagnostics, temperature scales, sets of an inverse."""

@@ -1,0 +1,232 @@
+"""The eight named temperature scales, and which of them a line is near."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from thermofit_pl.formatting import below, p_text, two_digits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+NEAR = 0.2  # of the span in °C: a room sensor 1 °C off over 7 °C still shows degrees Celsius, raw counts show nothing
+AGREES = 0.05  # the p-value from which a scale counts as one that the readings don't rule out
+_ROUNDING = 1e-12  # of the largest term of the line: some thousand units in the last place of float64
+
+
+class Scale(NamedTuple):
+    """A named temperature scale: ``reference = w · indication + b``, exactly.
+
+    Attributes:
+        name: What options and files call it.
+        unit: What a sentence calls it, in the plural.
+        w: Slope [°C per unit of the scale].
+        b: Intercept [°C].
+    """
+
+    name: str
+    unit: str
+    w: float
+    b: float
+
+
+SCALES = {
+    name: Scale(name, unit, float(Fraction(w)), float(Fraction(b)))
+    for name, unit, w, b in (
+        ("celsius", "degrees Celsius", "1", "0"),
+        ("fahrenheit", "degrees Fahrenheit", "5/9", "-160/9"),
+        ("kelvin", "kelvins", "1", "-273.15"),
+        ("rankine", "degrees Rankine", "5/9", "-273.15"),
+        ("reaumur", "degrees Réaumur", "5/4", "0"),
+        ("delisle", "degrees Delisle", "-2/3", "100"),
+        ("newton", "degrees Newton", "100/33", "0"),
+        ("romer", "degrees Rømer", "40/21", "-100/7"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ScaleFit:
+    """How a line compares with one scale.
+
+    Attributes:
+        name: The scale, a key of ``SCALES``.
+        difference: The line less the exact conversion, at the two ends of the calibrated range [°C].
+        p: The joint F-test's p-value of "(w, b) is exactly this conversion"; None without uncertainties.
+    """
+
+    name: str
+    difference: tuple[float, float]
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which scale a thermometer shows.
+
+    Attributes:
+        nearest: The scale whose largest difference from the line over the calibrated range is smallest.
+        near: Whether that difference is small against the range (below a fifth of its span in °C).
+        exact: Whether it is no more than rounding.
+        agreeing: The scales that the readings don't rule out (p ≥ 0.05), the nearest first; that is no proof of any of
+            them.
+        scales: All eight, the nearest first.
+    """
+
+    nearest: str
+    near: bool
+    exact: bool
+    agreeing: tuple[str, ...]
+    scales: tuple[ScaleFit, ...]
+
+    def sentence(self) -> str:
+        """Says it to a person, in one sentence without a full stop.
+
+        Returns:
+            For example `The indications are degrees Fahrenheit as far as these readings can tell (p = 0.61); every
+            other scale is ruled out (p < 1e-12)`.
+        """
+        nearest = self.scales[0]
+        unit = SCALES[nearest.name].unit
+        if not self.near:
+            none = f"The indications are near none of the eight scales; the nearest, {unit}, is {_off(nearest)}"
+            return none + self._although()
+        if self.exact:
+            return f"The indications are exactly {unit}, to rounding"
+        if self.agreeing:
+            return self._agreement()
+        if nearest.p is None:
+            return f"The indications are nearest to {unit}, {_off(nearest)}"
+        return f"The indications are {unit}, {_off(nearest)}; that is more than chance ({p_text(nearest.p)})"
+
+    def _agreement(self) -> str:
+        named = [fit for fit in self.scales if fit.name in self.agreeing]
+        rejected = [fit.p for fit in self.scales if fit.name not in self.agreeing and fit.p is not None]
+        others = f"every other scale is ruled out ({below(max(rejected))})" if rejected else ""
+        if len(named) == 1:
+            unit, p = SCALES[named[0].name].unit, p_text(named[0].p or 0.0)
+            first = f"The indications are {unit} as far as these readings can tell ({p})"
+        else:
+            first = f"The indications may be {_listed(named)}: these readings can't tell which"
+        return f"{first}; {others}" if others else first
+
+    def _although(self) -> str:
+        named = [fit for fit in self.scales if fit.name in self.agreeing]
+        return f" (the readings scatter too much to rule out {_listed(named)})" if named else ""
+
+
+class Differences(NamedTuple):
+    """Lines compared with the eight scales, in the order of ``SCALES``.
+
+    Attributes:
+        at_ends: The lines less the exact conversions, at both ends of the calibrated ranges, shape (I, 8, 2) [°C].
+        largest: The larger of the two, shape (I, 8) [°C]. As both are straight, nothing in between differs more.
+        p: The joint F-test's p-value, shape (I, 8); NaN where there is none.
+        near: Whether the nearest scale's difference is small against the range, shape (I,).
+        exact: Whether it is no more than rounding, shape (I,).
+    """
+
+    at_ends: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    p: NDArray[np.float64]
+    near: NDArray[np.bool_]
+    exact: NDArray[np.bool_]
+
+    def verdict(self, instrument: int = 0) -> Verdict:
+        """Puts one instrument's comparison into a record.
+
+        Args:
+            instrument: Its index.
+
+        Returns:
+            The verdict, with the scales from the nearest on.
+        """
+        names = list(SCALES)
+        fits = []
+        for k in sorted(range(len(names)), key=self.largest[instrument].tolist().__getitem__):
+            low, high = self.at_ends[instrument, k].tolist()
+            p = float(self.p[instrument, k])
+            fits.append(ScaleFit(names[k], (low, high), None if math.isnan(p) else p))
+        return Verdict(
+            nearest=fits[0].name,
+            near=bool(self.near[instrument]),
+            exact=bool(self.exact[instrument]),
+            agreeing=tuple(fit.name for fit in fits if fit.p is not None and fit.p >= AGREES),
+            scales=tuple(fits),
+        )
+
+
+def compare(
+    w: ArrayLike,
+    b: ArrayLike,
+    indication_range: ArrayLike,
+    *,
+    u_w: ArrayLike | None = None,
+    u_pivot: ArrayLike | None = None,
+    pivot: ArrayLike = 0.0,
+    dof: ArrayLike = 0,
+    below_rounding: ArrayLike = False,
+) -> Differences:
+    """Compares calibration lines with the eight scales.
+
+    Two separate tests of w and b mislead (Rankine's slope is Fahrenheit's), so the test is joint: F = ½[(Δw/u_w)² + (Δ
+    at the pivot/u_pivot)²] with 2 and ν degrees of freedom, as slope and value at the pivot are uncorrelated; its
+    survival function is (1 + 2F/ν)^(−ν/2).
+
+    Args:
+        w: Slopes, shape (I,) or a number [°C per unit].
+        b: Intercepts, shape (I,) [°C].
+        indication_range: Smallest and largest indication, shape (I, 2) [indicated unit].
+        u_w: Standard uncertainties of the slopes, shape (I,); None or NaN where unknown.
+        u_pivot: Standard uncertainties of the lines at the pivot, shape (I,) [°C].
+        pivot: Mean indications, shape (I,) [indicated unit].
+        dof: Degrees of freedom ν, shape (I,).
+        below_rounding: Whether the uncertainties are made of rounding, so that a test of them would be one of noise,
+            shape (I,).
+
+    Returns:
+        The comparison, for all instruments.
+    """
+    import numpy as np
+
+    def column(values: ArrayLike | None) -> NDArray[np.float64]:
+        return np.atleast_1d(np.asarray(np.nan if values is None else values, np.float64))[:, None]
+
+    slopes, intercepts, middle = column(w), column(b), column(pivot)
+    ends = np.atleast_2d(np.asarray(indication_range, np.float64))[:, None, :]
+    scale_w = np.array([scale.w for scale in SCALES.values()])
+    scale_b = np.array([scale.b for scale in SCALES.values()])
+    with np.errstate(all="ignore"):
+        at_ends = (slopes - scale_w)[:, :, None] * ends + (intercepts - scale_b)[:, :, None]
+        largest = np.abs(at_ends).max(axis=2)
+        terms = np.abs(slopes[:, :, None] * ends).max(axis=(1, 2)) + np.abs(intercepts[:, 0])
+        span = np.abs(slopes[:, 0] * (ends[:, 0, 1] - ends[:, 0, 0]))
+        nu, unusable = column(dof), np.atleast_1d(np.asarray(below_rounding, bool))[:, None]
+        u_slope, u_middle = (
+            np.where(unusable | (nu <= 0) | ~(u > 0), np.nan, u) for u in (column(u_w), column(u_pivot))
+        )
+        offset = (slopes - scale_w) * middle + (intercepts - scale_b)
+        twice_f = ((slopes - scale_w) / u_slope) ** 2 + (offset / u_middle) ** 2
+        p = np.exp(-nu / 2 * np.log1p(twice_f / nu))
+    smallest = largest.min(axis=1)
+    exact = smallest <= _ROUNDING * terms
+    return Differences(at_ends, largest, p, exact | (smallest <= NEAR * span), exact)
+
+
+def _off(fit: ScaleFit) -> str:
+    """``0.16 to 0.17 °C too high``: the sign is the thermometer's, the opposite of the line's."""
+    low, high = sorted(-difference for difference in fit.difference)
+    if low < 0 < high:
+        return f"{two_digits(-low)} °C too low to {two_digits(high)} °C too high"
+    nearer, farther = sorted((two_digits(abs(low)), two_digits(abs(high))), key=float)
+    size = nearer if nearer == farther else f"{nearer} to {farther}"
+    return f"{size} °C too {'high' if high > 0 else 'low'}"
+
+
+def _listed(fits: list[ScaleFit]) -> str:
+    words = [f"{SCALES[fit.name].unit} ({p_text(fit.p or 0.0)})" for fit in fits]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

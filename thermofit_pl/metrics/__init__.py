@@ -1,0 +1,1 @@
+"""The moments of readings, and what follows from them: torch's mathematics."""

@@ -1,0 +1,228 @@
+"""What one pass over a table leaves: the moments of each part, a sample, and the products of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thermofit_pl.distributed.collectives import gathered
+from thermofit_pl.metrics.autocorrelation import LagProducts
+from thermofit_pl.metrics.factor import as_parts, of_columns
+from thermofit_pl.metrics.least_squares import Autocorrelation
+from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
+from thermofit_pl.tables.split import PARTS, Part
+from thermofit_pl.tables.table import Block
+
+FLEET_SAMPLE = 1_000_000  # readings of a fleet to look at again: a hundred of each of 10,000 instruments, 32 MB
+PENDING = 1 << 20  # readings of a fleet that are added at once: as many as instruments at least, or merging costs more
+FORMED = 64  # blocks of one instrument that are merged at once
+
+
+class Intake:
+    """Takes readings in, a block at a time.
+
+    Args:
+        fleet: Whether blocks name the instrument of each reading.
+        log: Whether the readings are a log.
+        keep: Whether the readings are kept, for mini-batches.
+        seed: Of the sample.
+
+    Attributes:
+        moments: Of each part's readings.
+        sample: Of the training readings.
+        lags: Products of neighbours among the training readings, if they are a log, by instrument.
+        instruments: The names of the instruments, in the order of the moments, once ``arrange`` has run; None for one.
+    """
+
+    def __init__(self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0) -> None:
+        self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1) for part in PARTS}
+        self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
+        self.lags: dict[int, LagProducts] | None = {} if log else None
+        self.instruments: list[str] | None = None
+        self._fleet = fleet
+        self._keep = keep
+        self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
+        self._pending: dict[Part, list[Block]] = {part: [] for part in PARTS}
+        self._instruments = 0
+        self._worker: ThreadPoolExecutor | None = None
+        self._adding: Future[None] | None = None
+        self._formed: dict[Part, list[list[float]]] = {part: [] for part in PARTS}
+        self._line = (0.0, 0.0, 0.0)  # of the block before: a provisional one for the next
+
+    def add(self, part: Part, block: Block) -> None:
+        """Takes in a block of readings of one part."""
+        assert block.reference is not None
+        if part == "train":
+            self.sample.add(block)
+        if self._keep:
+            self._kept[part].append(block)
+        if self._fleet:
+            assert block.instrument is not None
+            pending = self._pending[part]
+            pending.append(block)
+            self._instruments = max(self._instruments, int(block.instrument.max()) + 1)
+            if sum(len(each.indication) for each in pending) >= max(PENDING, self._instruments):
+                self._flush(part)
+            return
+        if part == "train":
+            self._pair(0, block)
+        formed = self._formed[part]
+        formed.append(of_columns(block.indication, block.reference, self._line))
+        _, mean_x, mean_y, _, slope, *_ = formed[-1]
+        self._line = mean_x, mean_y, slope
+        if len(formed) == FORMED:
+            self._flush(part)
+
+    def _flush(self, part: Part) -> None:
+        """Adds what was put off to the moments."""
+        if formed := self._formed[part]:
+            self.moments[part].absorb(*as_parts(formed))
+            formed.clear()
+        if pending := self._pending[part]:
+            self._wait()  # one at a time is under way
+            self._worker = self._worker or ThreadPoolExecutor(1)
+            self._adding = self._worker.submit(self._add_up, part, pending)
+            self._pending[part] = []
+
+    def _wait(self) -> None:
+        if self._adding is not None:
+            self._adding.result()
+
+    def _add_up(self, part: Part, blocks: Sequence[Block]) -> None:
+        """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
+        x, y, codes = (joined(blocks, name) for name in ("indication", "reference", "instrument"))
+        if part == "train" and self.lags is not None:
+            whole = Block(x.numpy(), y.numpy(), joined(blocks, "time").numpy(), Path(), range(len(x)))
+            order = np.argsort(codes.numpy(), kind="stable")
+            for own in np.split(order, np.flatnonzero(np.diff(codes.numpy()[order])) + 1):
+                self._pair(int(codes[own[0]]), whole.take(own))
+        most = max(int(codes.max()) + 1, len(self.moments[part].moments))
+        with one_thread():
+            self.moments[part] = placed(self.moments[part], None, most)
+            self.moments[part].update(x, y, codes)
+
+    def _pair(self, instrument: int, block: Block) -> None:
+        """Pairs an instrument's readings with the next in time, if they are a log."""
+        if self.lags is not None:
+            self.lags.setdefault(instrument, LagProducts()).add(block)
+
+    def end(self) -> None:
+        """Adds what was put off, and waits for it."""
+        for part in PARTS:
+            self._flush(part)
+        self._wait()
+        if self._worker is not None:
+            self._worker.shutdown()
+        self._worker = self._adding = None  # neither can go to another process
+
+    def arrange(self, names: Sequence[str] | None) -> None:
+        """Puts the instruments into the order of their names, the same on every process, once the intake has ended.
+
+        Args:
+            names: The name of each code that blocks have used; None where there is one instrument.
+        """
+        if names is None:
+            return
+        everywhere, index = in_order(gathered(list(names)), names)
+        for part in PARTS:
+            self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
+            self._kept[part] = [block.renamed(index) for block in self._kept[part]]
+        self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
+        if self.lags is not None:
+            self.lags = {int(index[code]): lags for code, lags in self.lags.items()}
+        self.instruments = everywhere
+
+    def exchange(self) -> None:
+        """Merges what all processes took in, once; every process must call it."""
+        self.moments = {part: moments.synced() for part, moments in self.moments.items()}
+        self.sample = Sample.merged(gathered(self.sample))
+        if self.lags is not None:
+            shares = gathered(self.lags)
+            codes = sorted({code for share in shares for code in share})
+            self.lags = {code: LagProducts.merged([share[code] for share in shares if code in share]) for code in codes}
+
+    def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns the indications, references and instruments that were kept of a part."""
+        kept = self._kept[part]
+        return (
+            joined(kept, "indication"),
+            joined(kept, "reference"),
+            joined(kept, "instrument") if self._fleet else None,
+        )
+
+    def autocorrelation(self) -> Autocorrelation | None:
+        """Returns the autocorrelation of the training readings, if they are a log."""
+        if self.lags is None:
+            return None
+        found = torch.zeros(3, len(self.moments["train"].moments), dtype=torch.float64)
+        for code, lags in self.lags.items():
+            n, pivot, mean_reference, sxx, slope, sse = self.moments["train"].moments[code].tolist()
+            rho = lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
+            found[:, code] = torch.tensor([*rho, lags.pairs], dtype=torch.float64)
+        return Autocorrelation(*found)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keeps torch to one thread: its threads and those of Polars fight for the cores, 14 times slower (measured)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def joined(blocks: Sequence[Block], name: str) -> Tensor:
+    """Returns one column of several blocks, shape ``(N,)``."""
+    return torch.from_numpy(np.concatenate([getattr(block, name) for block in blocks]))
+
+
+def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
+    """Returns moments with room for more instruments, and each at a new place.
+
+    Args:
+        moments: Of some instruments.
+        index: The new place of each code, at least as long as they are many; None leaves each where it is.
+        instruments: How many there are now.
+    """
+    old = len(moments.moments)
+    where = torch.arange(old) if index is None else index[:old]
+    if index is None and old == instruments:
+        return moments
+    larger = Moments(instruments)
+    larger.moments[where], larger.lowest[where], larger.highest[where] = (
+        moments.moments,
+        moments.lowest,
+        moments.highest,
+    )
+    larger._update_count = moments._update_count  # torchmetrics warns of a compute before any update
+    return larger
+
+
+def in_order(everybodys: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Sorts names: whole numbers first, by value, then all others.
+
+    Args:
+        everybodys: Lists of names.
+        names: One of these lists.
+
+    Returns:
+        All names, once each; and the place among them of each of ``names``, shape ``(len(names),)``.
+    """
+    import polars as pl
+
+    name = pl.col("name")
+    number = pl.when(name.str.contains(r"^-?\d{1,19}$")).then(name.cast(pl.Int64, strict=False))
+    columns = [pl.DataFrame({"name": pl.Series(some, dtype=pl.String)}) for some in everybodys]
+    whole = pl.concat(columns).unique().sort(number, name, nulls_last=True)["name"]
+    place = pl.Series(names, dtype=pl.String).replace_strict(whole, np.arange(len(whole)), return_dtype=pl.Int64)
+    return whole.to_list(), place.to_numpy().copy()

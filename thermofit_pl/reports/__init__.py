@@ -1,0 +1,1 @@
+"""A calibration for people's eyes: text, figures, and what TensorBoard shows."""

@@ -1,0 +1,209 @@
+"""What a fit of many instruments says at its end, for somebody who has ten thousand of them."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
+from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.reports.summary import ESTIMATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from thermofit_pl.calibration.calibrations import Calibrations
+
+NEEDED = ("instrument", "n", "w", "b", "s", "u_w", "u_pivot", "coverage_factor", "indication_range", "indication_mean")
+NAMED = 5  # instruments that a line names
+WORST = 10
+OUTLYING = 0.001  # probability that an instrument of a normal fleet is called an outlier
+MAD = 1.4826  # makes the median absolute deviation of normal values their standard deviation
+
+
+@lru_cache(maxsize=1)  # TensorBoard shows it too
+def fleet_summary(fleet: Calibrations) -> str:
+    """Says how a fleet is: how many are fine, how they spread, and which to look at.
+
+    Args:
+        fleet: The calibrations.
+
+    Returns:
+        Plain text, one sentence a line, without a newline at its end.
+    """
+    lines = [*_statuses(fleet)]
+    lined = fleet.frame.select(NEEDED).drop_nulls("w")  # to copy nested columns too would take a gigabyte for a million
+    if lined.height:
+        lines += [*_spread(lined), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
+        lines += [*_logs(fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls())]
+        lines += [*_scales(fleet.frame["scale"].drop_nulls()), *_sgd(fleet.frame["sgd"].drop_nulls())]
+        lines.append(
+            "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
+            "fleet makes them smaller."
+        )
+    return "\n".join(lines)
+
+
+def _statuses(fleet: Calibrations) -> Iterator[str]:
+    import polars as pl
+
+    frame, source = fleet.frame, fleet.provenance["data_name"]
+    readings = f"{count(int(frame['n'].sum()))} readings" + (f" of {printable(source)}" if source else "")
+    fine = int((frame["status"] == "ok").sum())
+    yield f"{count(fine)} of {count(frame.height)} instruments are fine ({readings})."
+    for status in sorted(set(frame["status"].unique()) - {"ok"}):
+        some = frame.select("instrument", "status", "w").filter(pl.col("status") == status)
+        kept = "no line" if some["w"].null_count() else "a line"
+        yield f"{count(some.height)} with {kept}: {status} ({_named(some['instrument'])})."
+    if dropped := fleet.provenance["dropped"]:
+        were = "reading was" if dropped == 1 else "readings were"
+        yield f"{count(dropped)} {were} dropped, since a cell was missing."
+
+
+def _named(names: pl.Series) -> str:
+    shown = ", ".join(printable(name, 40) for name in names.head(NAMED))
+    return shown + (" …" if len(names) > NAMED else "")
+
+
+def _spread(lined: pl.DataFrame) -> Iterator[str]:
+    parts = []
+    for name, unit in (("w", "°C/unit"), ("b", "°C"), ("s", "°C")):
+        values = lined[name].drop_nulls().to_numpy()
+        if len(values):
+            low, middle, high = (signed(f"{value:.4g}") for value in np.quantile(values, (0.05, 0.5, 0.95)))
+            parts.append(f"{name} {middle} {unit} ({low} to {high})")
+    yield f"Medians, and from where to where nine of ten lie: {'; '.join(parts)}."
+
+
+def _worst(fleet: Calibrations, lined: pl.DataFrame) -> Iterator[str]:
+    known = lined.drop_nulls(["u_w", "coverage_factor"])
+    if not known.height:
+        return
+    ends = known["indication_range"].to_numpy() - known["indication_mean"].to_numpy()[:, None]
+    farthest = np.abs(ends).max(axis=1)
+    u_line = np.hypot(known["u_pivot"].to_numpy(), known["u_w"].to_numpy() * farthest)
+    good_to = known["coverage_factor"].to_numpy() * np.hypot(u_line, known["s"].to_numpy())
+    probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
+    yield f"A corrected reading is worst of ({probability}, at an end of the range): {_ranked(known, good_to, '±')}."
+    yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), '')}."
+
+
+def _ranked(frame: pl.DataFrame, values: NDArray[np.float64], sign: str) -> str:
+    order = np.argsort(-values, kind="stable")[:WORST]
+    names = frame["instrument"].gather(order.tolist()).to_list()
+    shown = zip(names, values[order], strict=True)
+    return ", ".join(f"{printable(name, 40)} {sign}{two_digits(value)} °C" for name, value in shown)
+
+
+def _outliers(lined: pl.DataFrame) -> Iterator[str]:
+    known = lined.drop_nulls("u_w")
+    if known.height < 5:
+        return
+    p = outlier_p(known)
+    beyond = np.flatnonzero(p < OUTLYING)
+    chance = two_digits(OUTLYING * known.height)
+    if not beyond.size:
+        yield f"No instrument is an outlier of the fleet at the level {OUTLYING:g} ({chance} would be by chance)."
+        return
+    order = beyond[np.argsort(p[beyond], kind="stable")]
+    names = ", ".join(
+        f"{printable(name, 40)} ({p_text(value)})"
+        for name, value in zip(known["instrument"].gather(order[:WORST].tolist()), p[order[:WORST]], strict=True)
+    )
+    more = " …" if len(order) > WORST else ""
+    yield (
+        f"{count(len(order))} of {count(known.height)} instruments are outliers of the fleet at the level "
+        f"{OUTLYING:g}, where {chance} would be by chance: {names}{more}."
+    )
+
+
+def outlier_p(known: pl.DataFrame) -> NDArray[np.float64]:
+    """Returns how probable an instrument so far from the fleet is by chance, shape ``(instruments,)``.
+
+    The pair (estimate at the fleet's mean indication, slope) of each instrument is compared with the fleet's medians.
+    The covariance is that of the fleet by medians (the correlation after Gnanadesikan and Kettenring 1972), with what
+    the instruments' own uncertainties explain of it taken out and each one's own put in. For a normal fleet, the
+    squared distance has a chi-squared distribution with two degrees of freedom.
+
+    Args:
+        known: Rows of instruments with uncertainties.
+    """
+    w, b, u_w, u_pivot, pivot, n = (
+        known[name].to_numpy().astype(np.float64) for name in ("w", "b", "u_w", "u_pivot", "indication_mean", "n")
+    )
+    mean = float((pivot * n).sum() / n.sum())
+    away = mean - pivot
+    own = np.empty((len(w), 2, 2))
+    own[:, 0, 0], own[:, 1, 1] = u_pivot**2 + (away * u_w) ** 2, u_w**2
+    own[:, 0, 1] = own[:, 1, 0] = away * u_w**2
+    points = np.stack([w * mean + b, w], axis=-1)
+    points -= np.median(points, axis=0)
+    spread = MAD * np.median(np.abs(points), axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    scaled = points / spread
+    plus, minus = (MAD * np.median(np.abs(scaled[:, 0] + sign * scaled[:, 1])) for sign in (1, -1))
+    correlation = (plus**2 - minus**2) / (plus**2 + minus**2) if plus or minus else 0.0
+    total = np.array([[1.0, correlation], [correlation, 1.0]])
+    between = total - np.median(own / np.outer(spread, spread), axis=0)
+    values, vectors = np.linalg.eigh(between)
+    between = vectors @ np.diag(np.clip(values, 0.0, None)) @ vectors.T
+    covariance = between + own / np.outer(spread, spread) + 1e-24 * np.eye(2)
+    squared = np.einsum("ni,ni->n", scaled, np.linalg.solve(covariance, scaled[:, :, None])[:, :, 0])
+    chance: NDArray[np.float64] = np.exp(-squared / 2)
+    return chance
+
+
+def _common(fleet: Calibrations) -> Iterator[str]:
+    common = fleet.provenance.get("common")
+    if common is None:
+        return
+    slope = signed(f"{common['w']:.6g}")
+    line = f"{slope} · indication {'−' if common['b'] < 0 else '+'} {abs(common['b']):.6g} °C"
+    scatter = f"s = {two_digits(common['s'])} °C about it, {two_digits(common['s_own'])} °C about their own lines"
+    if common["p"] >= OUTLYING:
+        yield f"One common line would do for all, as far as these readings can tell ({p_text(common['p'])}): {line}."
+    else:
+        yield f"One common line, {line}, would not do for all ({p_text(common['p'])}): {scatter}."
+
+
+def _logs(autocorrelation: pl.Series) -> Iterator[str]:
+    if not len(autocorrelation):
+        return
+    errors = autocorrelation.struct.field("errors").to_numpy()
+    low, middle, high = (signed(f"{value:.2f}") for value in np.quantile(errors, (0.05, 0.5, 0.95)))
+    beyond = int((errors > ESTIMATE).sum())
+    estimates = f"; above {ESTIMATE:g}, as of {count(beyond)}, they are estimates" if beyond else ""
+    yield (
+        f"Neighbouring errors of these logs have an autocorrelation of {middle} ({low} to {high}), which the "
+        f"uncertainties allow for{estimates}."
+    )
+
+
+def _scales(scale: pl.Series) -> Iterator[str]:
+    near = scale.struct.field("near")
+    found = scale.struct.field("nearest").filter(near).value_counts(sort=True)
+    parts = [f"{SCALES[name].unit}: {count(number)}" for name, number in found.iter_rows()]
+    none = len(scale) - int(near.sum())
+    if none:
+        parts.append(f"none of the eight scales: {count(none)}")
+    yield f"Nearest to what they show: {'; '.join(parts)}."
+
+
+def _sgd(ended: pl.Series) -> Iterator[str]:
+    if not len(ended) or "converged" not in ended.struct.fields:
+        return
+    good = int(ended.struct.field("converged").sum())
+    farthest = float(ended.struct.field("distance").max() or 0.0)  # type: ignore[arg-type]  # polars types any number
+    steps = count(int(ended.struct.field("steps")[0]))
+    text = (
+        f"After {steps} steps, SGD has converged to the exact line of {count(good)} of {count(len(ended))} instruments"
+    )
+    needed = ended.struct.field("steps_needed").max()
+    more = f"; the slowest needs {count(int(needed))} more steps" if isinstance(needed, int) and needed > 0 else ""
+    yield f"{text}; the farthest is {two_digits(farthest)} °C away{more}." if math.isfinite(farthest) else f"{text}."

@@ -1,0 +1,202 @@
+"""What a fit says at its end, and ``show`` again: a dozen lines for somebody who knows no statistics."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from thermofit_pl.formatting import count, p_text, printable, short, signed, two_digits
+from thermofit_pl.functional.scales import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thermofit_pl.calibration.calibration import Calibration
+    from thermofit_pl.calibration.calibrations import Calibrations
+    from thermofit_pl.calibration.records import Diagnostics
+
+__all__ = ["short", "summary"]
+
+CURVED = 0.01  # p-value below which curvature is worth a sentence
+STANDS_OUT = 3.0  # |t| from which a reading stands out
+LEVEL = 0.05  # p-value from which a slope counts as nothing more than chance
+ESTIMATE = 0.9  # autocorrelation above which even the honest uncertainties are estimates
+
+
+def summary(calibration: Calibration | Calibrations) -> str:
+    """Says what a calibration is, how far to trust it, and what is remarkable about it.
+
+    Args:
+        calibration: The calibration, or those of a fleet.
+
+    Returns:
+        Plain text, one sentence a line, without a newline at its end.
+    """
+    from thermofit_pl.calibration.calibrations import Calibrations
+
+    if isinstance(calibration, Calibrations):
+        from thermofit_pl.reports.fleet_summary import fleet_summary  # numpy, 0.1 s
+
+        return fleet_summary(calibration)
+    c = calibration
+    lines = [f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} °C", _line(c)]
+    lines += [_readings(c), *_fit(c), *_good_to(c), *_largest(c)]
+    if c.scale is not None:
+        lines.append(c.scale.sentence() + ".")
+    lines += [*_snap(c), *_warnings(c.diagnostics, c.dof), *_sgd(c)]
+    return "\n".join(lines)
+
+
+def _line(c: Calibration) -> str:
+    line = f"w = {short(c.w, c.u_w)} °C/unit, b = {short(c.b, c.u_b)} °C"
+    if c.finish == "snap":
+        return f"{line}: exact, if it truly is that scale."
+    if c.finish == "sgd":
+        line += ", where SGD ended"
+    return f"{line} (in brackets: the standard uncertainty, in the last digits)." if c.u_w else f"{line}."
+
+
+def _readings(c: Calibration) -> str:
+    low, high = (signed(f"{end:.6g}") for end in c.indication_range)
+    source = f" of {printable(c.data_name)}" if c.data_name else ""
+    text = f"{count(c.n)} readings{source}, indications from {low} to {high}"
+    if c.dropped:
+        text += f"; {count(c.dropped)} more dropped, since a cell was missing"
+    return text + "."
+
+
+def _fit(c: Calibration) -> Iterator[str]:
+    r_squared = "" if c.r_squared is None else f", R² = {_r_squared(c.r_squared)}"
+    if c.n < 3 and c.snap is None:
+        yield "Two readings give a line, but nothing about how far to trust it: take at least a third."
+    elif _is_exact(c):
+        yield f"The readings follow the line to the rounding of their numbers{r_squared}: no scatter to judge it by."
+    elif c.s is None or c.coverage_factor is None:
+        yield (
+            f"SGD's line, before it has converged, has no uncertainty (rmse = {two_digits(c.rmse)} °C{r_squared}): "
+            "nothing says how far to trust it."
+        )
+    else:
+        probability = f"{100 * c.coverage_probability:.4g} %"
+        yield (
+            f"The references scatter about the line by s = {two_digits(c.s)} °C ({count(c.dof)} degrees of freedom"
+            f"{r_squared}); k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
+        )
+
+
+def _is_exact(c: Calibration) -> bool:
+    """Whether errors are made of rounding."""
+    return c.snap is None and (c.below_rounding or c.n < 3)
+
+
+def _r_squared(value: float) -> str:
+    """Three digits of it, or of what it is short of 1."""
+    short_of = 1 - value
+    places = 3 if short_of >= 0.01 or short_of <= 0 else min(2 - math.floor(math.log10(short_of)), 15)
+    return signed(f"{value:.{places}f}")
+
+
+def _good_to(c: Calibration) -> Iterator[str]:
+    if c.u_pivot is None or c.coverage_factor is None or c.s is None or _is_exact(c):
+        return
+    low, high = c.indication_range
+    k = c.coverage_factor
+    ends = [k * c.correct(x, "ignore").u_single for x in (low, high)]
+    middle = k * c.correct(low + (high - low) / 2, "ignore").u_single
+    at_ends = sorted({two_digits(end) for end in ends}, key=float)
+    where = f"in the middle of the range and ±{' and ±'.join(at_ends)} °C at its ends"
+    if at_ends == [two_digits(middle)]:
+        where = "in the middle of the range and at its ends"
+    yield (
+        f"A corrected reading is good to ±{two_digits(middle)} °C {where} "
+        f"({100 * c.coverage_probability:.4g} % of readings)."
+    )
+
+
+def _largest(c: Calibration) -> Iterator[str]:
+    largest = c.diagnostics.largest_error
+    if largest is None or _is_exact(c):
+        return
+    sign = "above" if largest.error > 0 else "below"
+    size = two_digits(abs(largest.error))
+    yield (
+        f"The largest error: the line is {size} °C {sign} the reference, {signed(f'{largest.reference:.6g}')} °C at "
+        f"indication {signed(f'{largest.indication:.6g}')}{_place(largest.row, largest.file)}."
+    )
+
+
+def _place(row: int | None, file: str | None) -> str:
+    if row is None:
+        return ""
+    return f" in row {row} of {printable(file)}" if file else f" of reading {row}"
+
+
+def _snap(c: Calibration) -> Iterator[str]:
+    if c.snap is not None:
+        yield (
+            f"The line is the exact conversion of {SCALES[c.snap.scale].unit}, if it truly is that scale: its rmse is "
+            f"{c.rmse:.4g} °C, where the free line's is {c.snap.rmse_free:.4g} °C."
+        )
+
+
+def _warnings(found: Diagnostics, dof: int) -> Iterator[str]:
+    if found.slope_p is not None and found.slope_p >= LEVEL:
+        yield (
+            f"The slope may be chance ({p_text(found.slope_p)}): these readings don't show that the indication follows "
+            "the temperature; take them over a wider range."
+        )
+    if found.curvature_p is not None and found.curvature_p < CURVED:
+        yield (
+            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): the truth is no straight line over "
+            "the whole range; calibrate over the part that you use."
+        )
+    out = found.outlying
+    if out is not None and abs(out.t) > STANDS_OUT:
+        stand = "reading stands" if out.count == 1 else "readings stand"
+        chance = f"{two_digits(found.sampled * _chance(dof - 1))} in {count(found.sampled)}"
+        yield (
+            f"{count(out.count)} {stand} out (more than {STANDS_OUT:g} times the usual error) where chance gives "
+            f"{chance}; the farthest, {abs(out.t):.1f} times, is {signed(f'{out.reference:.6g}')} °C at indication "
+            f"{signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
+        )
+    log = found.autocorrelation
+    if log is not None:
+        estimate = "; above 0.9, as here, they are estimates" if log.errors > ESTIMATE else ""
+        yield (
+            f"Neighbouring errors of the log are alike (autocorrelation {signed(f'{log.errors:.2f}')}; of the "
+            f"indications, {signed(f'{log.indications:.2f}')}): the uncertainties take that into account{estimate}."
+        )
+
+
+def _chance(dof: int) -> float:
+    """The probability of |t| > 3, by the series for whole degrees of freedom (Abramowitz and Stegun 26.7.3)."""
+    if dof > 10_000:
+        return math.erfc(STANDS_OUT / math.sqrt(2))
+    if dof < 1:
+        return 1.0
+    theta = math.atan(STANDS_OUT / math.sqrt(dof))
+    term, total = (math.cos(theta), math.cos(theta)) if dof % 2 else (1.0, 1.0)
+    for j in range(3 if dof % 2 else 2, dof - 1, 2):
+        term *= (j - 1) / j * math.cos(theta) ** 2
+        total += term
+    if dof % 2 == 0:
+        return 1 - math.sin(theta) * total
+    return 1 - 2 / math.pi * (theta + (math.sin(theta) * total if dof > 1 else 0.0))
+
+
+def _sgd(c: Calibration) -> Iterator[str]:
+    sgd = c.sgd
+    if sgd is None:
+        return
+    # less is rounding, and differs between machines
+    distance = f"{two_digits(max(sgd.distance, 1e-12))} °C"
+    steps = f"{count(sgd.steps)} {'step' if sgd.steps == 1 else 'steps'}"
+    of = "the exact line" if c.finish == "sgd" else "this line" if c.snap is None else "the free line"
+    if sgd.converged is not False:
+        ended = ": it has converged" if sgd.converged else ""
+        yield f"After {steps}, SGD is within {distance} of {of} over the whole range{ended}."
+        return
+    needed = f"; it needs about {count(sgd.steps_needed)} more" if sgd.steps_needed else ""
+    advice = f"; {printable(sgd.advice)}" if sgd.advice else ""
+    still = f"After {steps}, SGD is still up to {distance} from {of} in the range: it has not converged"
+    yield f"{still}{needed}{advice}."

@@ -1,0 +1,1 @@
+"""From the moments of readings, and where an optimiser ended, to calibrations."""

@@ -1,0 +1,226 @@
+"""A fleet's result as a table: one row an instrument, with a status that says what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thermofit_pl.calibration.calibrations import Calibrations
+from thermofit_pl.functional.scales import AGREES, SCALES
+from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY
+from thermofit_pl.results.build import provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from thermofit_pl.calibration.records import Source
+    from thermofit_pl.results.build import Result
+
+LEVEL = 0.05  # p-value from which a slope may be chance
+
+
+def tabulate(
+    result: Result,
+    instruments: Sequence[str],
+    source: Source,
+    *,
+    instrument_column: str | None = None,
+    lightning: str | None = None,
+) -> Calibrations:
+    """Returns the calibrations of a fleet.
+
+    Args:
+        result: What the fit found.
+        instruments: The name of each instrument.
+        source: Where the readings come from.
+        instrument_column: The column that named the instruments; None where each had a column of its own.
+        lightning: Version of lightning, if it took part.
+    """
+    import polars as pl
+
+    numbers, n = result.numbers, result.whole["n"]
+    has_line = np.isfinite(numbers["w"])
+
+    def column(name: str, values: Any) -> pl.Series:
+        series = pl.Series(name, values, nan_to_null=True)
+        return series.set(pl.Series(~has_line), None)
+
+    def pair(name: str, low: NDArray[np.float64], high: NDArray[np.float64]) -> pl.Series:
+        pairs = pl.Series(name, np.stack([low, high], axis=-1), dtype=pl.Array(pl.Float64, 2))
+        return pl.select(pl.when(pl.Series(np.isfinite(low) & np.isfinite(high))).then(pairs)).to_series().alias(name)
+
+    keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "r_squared")
+    k = numbers["coverage_factor"]
+    spread_w, spread_b = k * numbers["u_w"], k * numbers["u_b"]
+    low, high = numbers["low"], numbers["high"]
+    frame = pl.DataFrame(
+        [
+            pl.Series("instrument", list(instruments), dtype=pl.String),
+            statuses(result),
+            *(column(key, numbers[key]) for key in keys),
+            pl.Series("below_rounding", result.whole["below_rounding"]),
+            pl.Series("n", n),
+            pl.Series("dof", result.whole["dof"]),
+            column("coverage_factor", k),
+            pair("w_interval", numbers["w"] - spread_w, numbers["w"] + spread_w),
+            pair("b_interval", numbers["b"] - spread_b, numbers["b"] + spread_b),
+            pair("indication_range", low, high),
+            pl.Series("indication_mean", np.where(n > 0, numbers["indication_mean"], np.nan), nan_to_null=True),
+            _scales(result, has_line),
+            _sgd(result, has_line),
+            _diagnostics(result),
+            _snap(result, has_line),
+        ]
+    )
+    common = {
+        "coverage_probability": COVERAGE_PROBABILITY,
+        "finish": result.finish,
+        **vars(source),
+        **provenance(lightning),
+        "instrument_column": instrument_column,
+        "common": result.evidence.common,
+    }
+    return Calibrations(frame, common)
+
+
+def statuses(result: Result) -> pl.Series:
+    """Says of each instrument ``ok``, or why it has no line, or what its line lacks."""
+    import polars as pl
+
+    n, has_line = result.whole["n"], np.isfinite(result.numbers["w"])
+    level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL)
+    equal_references = has_line & (result.numbers["free_w"] == 0) & (result.evidence.free["rmse"] == 0)
+    reasons = [
+        (n == 0, "no readings"),
+        (n == 1, "fewer than two readings"),
+        (~has_line, "equal indications"),
+        (equal_references, "equal references"),
+        (n == 2, "two readings: no uncertainty"),
+        (level, "slope not significant"),
+    ]
+    chosen = np.select([where for where, _ in reasons], range(len(reasons)), len(reasons))
+    return pl.Series("status", [*(reason for _, reason in reasons), "ok"]).gather(chosen)
+
+
+def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
+    import polars as pl
+
+    differences, names = result.evidence.differences, pl.Series(list(SCALES))
+    # an instrument without a line compares with nothing
+    nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
+    row = np.arange(len(nearest))
+    return _struct(
+        "scale",
+        has_line,
+        nearest=names.gather(nearest),
+        near=pl.Series(differences.near),
+        exact=pl.Series(differences.exact),
+        agreeing=_agreeing(np.nan_to_num(differences.p) >= AGREES, differences.largest),
+        difference=pl.Series(differences.largest[row, nearest], nan_to_null=True),
+        p=pl.Series(differences.p[row, nearest], nan_to_null=True),
+    )
+
+
+def _agreeing(agrees: NDArray[np.bool_], difference: NDArray[np.float64]) -> pl.Series:
+    """The names of the scales that agree with each instrument's readings, the nearest first.
+
+    Few lists differ, so each is made once.
+    """
+    import polars as pl
+
+    several = np.flatnonzero(agrees.sum(axis=1) > 1)
+    order = np.zeros(agrees.shape, np.int64) + np.arange(len(SCALES))
+    order[several] = np.argsort(np.where(agrees, difference, np.inf)[several], axis=1, kind="stable")
+    named = np.where(np.take_along_axis(agrees, order, axis=1), order + 1, 0)
+    key = named @ (len(SCALES) + 1) ** np.arange(len(SCALES))
+    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    lists = [[list(SCALES)[index - 1] for index in named[row] if index] for row in first]
+    return pl.Series(lists, dtype=pl.List(pl.String)).gather(which)
+
+
+def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
+    import polars as pl
+
+    ended = result.ended
+    if ended is None:
+        return pl.Series("sgd", [None] * len(has_line), dtype=pl.Struct({"w": pl.Float64}))
+    w, b, loss, away, converged, more = (
+        tensor.numpy() for tensor in (ended.w, ended.b, ended.loss, ended.distance, ended.converged, ended.more)
+    )
+    known = ~converged & (more < 1e15)
+    needed = pl.Series(np.where(known, more, -1).astype(np.int64))
+    return _struct(
+        "sgd",
+        has_line,
+        w=pl.Series(w),
+        b=pl.Series(b),
+        loss=pl.Series(loss),
+        steps=pl.repeat(ended.steps, len(w), eager=True, dtype=pl.Int64),
+        learning_rate=pl.repeat(ended.learning_rate, len(w), eager=True, dtype=pl.Float64),
+        converged=pl.Series(converged),
+        distance=pl.Series(away),
+        distance_w=pl.Series(w - result.numbers["free_w"]),
+        distance_b=pl.Series(b - result.numbers["free_b"]),
+        steps_needed=needed.set(needed < 0, None),
+        advice=pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64)),
+    )
+
+
+def _diagnostics(result: Result) -> pl.Series:
+    import polars as pl
+
+    errors, everywhere = result.errors, np.full(len(result.evidence.slope_p), True)
+    log, nothing = result.evidence.log, pl.repeat(None, len(everywhere), eager=True, dtype=pl.Null)
+    autocorrelation = nothing
+    if log is not None:
+        found = {"errors": log.errors, "indications": log.indications, "pairs": log.pairs.long()}
+        autocorrelation = _struct(
+            "autocorrelation", everywhere, **{key: pl.Series(value.numpy()) for key, value in found.items()}
+        )
+    return _struct(
+        "diagnostics",
+        everywhere,
+        sampled=pl.Series(errors.sampled),
+        largest_error=_readings(result, errors.largest, "largest_error", error=pl.Series(errors.error)),
+        curvature_p=pl.Series(errors.curvature_p, nan_to_null=True),
+        outlying=_readings(result, errors.outlying, "outlying", t=pl.Series(errors.t), count=pl.Series(errors.count)),
+        slope_p=pl.Series(result.evidence.slope_p, nan_to_null=True),
+        autocorrelation=autocorrelation,
+    )
+
+
+def _readings(result: Result, index: NDArray[np.int64], name: str, **more: pl.Series) -> pl.Series:
+    """A reading of each instrument, by its index in the sample; null where that is −1."""
+    import polars as pl
+
+    known = index >= 0
+    files, rows = result.evidence.sample.places(index[known])
+    columns: dict[str, pl.Series] = dict(more)
+    for key in ("indication", "reference"):
+        values = np.full(len(index), np.nan)
+        values[known] = result.evidence.sample.column(key)[index[known]]
+        columns[key] = pl.Series(values)
+    place = np.flatnonzero(known)
+    columns["file"] = pl.repeat(None, len(index), eager=True, dtype=pl.String).scatter(place, files)
+    columns["row"] = pl.repeat(None, len(index), eager=True, dtype=pl.Int64).scatter(place, rows)
+    return _struct(name, known, **columns)
+
+
+def _snap(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
+    import polars as pl
+
+    here = has_line if result.snap is not None else np.zeros_like(has_line)
+    scale = pl.repeat(result.snap, len(here), eager=True, dtype=pl.String)
+    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.free["rmse"], nan_to_null=True))
+
+
+def _struct(name: str, where: NDArray[np.bool_], **columns: pl.Series) -> pl.Series:
+    """One nested column of several, null where there is nothing."""
+    import polars as pl
+
+    nested = pl.DataFrame(columns).to_struct(name)
+    return pl.select(pl.when(pl.Series(where)).then(nested).alias(name)).to_series()

@@ -1,1 +1,0 @@
-"""What a run shows in TensorBoard, and in the figures beside it."""

@@ -1,0 +1,335 @@
+"""A table becomes checked readings, a block at a time however large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable, quoted
+from thermofit_pl.tables.cells import Part, Wanted
+from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
+from thermofit_pl.tables.checks import LARGEST as LARGEST
+from thermofit_pl.tables.checks import check
+from thermofit_pl.tables.copies import Copy
+from thermofit_pl.tables.finding import open_tables
+from thermofit_pl.tables.formats import TableFile, check_column
+from thermofit_pl.tables.hashing import FileHash, hash_of
+from thermofit_pl.tables.parts import count_rows, parts
+from thermofit_pl.tables.text_tables import BLOCK
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from thermofit_pl.tables.cells import Columns, Rows
+
+SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive readings of one file, checked: every number is finite. The arrays are not to be written to.
+
+    Attributes:
+        indication: Indicated values, shape (N,) [indicated unit].
+        reference: The standard's values, shape (N,) [°C]; None when no such column was asked for.
+        time: When each was taken, shape (N,) [s; of dates since 1970], never decreasing; None when no such column was
+            asked for.
+        file: The file that they stand in.
+        rows: The row of each, as an editor counts, shape (N,): a text table's header is row 1; the first row of Parquet
+            and Arrow is row 1.
+        instrument: The instrument of each, an index into `Table.instruments()`, shape (N,); None where there is one.
+    """
+
+    indication: NDArray[np.float64]
+    reference: NDArray[np.float64] | None
+    time: NDArray[np.float64] | None
+    file: Path
+    rows: range | NDArray[np.int64]
+    instrument: NDArray[np.int64] | None = None
+
+    def take(self, chosen: NDArray[np.int64]) -> Block:
+        """Returns the readings at some indices, shape (M,), in that order."""
+        rows = self.rows  # a range is computed with, for NumPy would walk through it row by row
+        return Block(
+            self.indication[chosen],
+            None if self.reference is None else self.reference[chosen],
+            None if self.time is None else self.time[chosen],
+            self.file,
+            rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
+            None if self.instrument is None else self.instrument[chosen],
+        )
+
+    def codes(self) -> NDArray[np.int64]:
+        """Returns the instrument of each reading, shape (N,); 0 where there is one."""
+        return np.zeros(len(self.indication), np.int64) if self.instrument is None else self.instrument
+
+    def renamed(self, index: NDArray[np.int64]) -> Block:
+        """Returns the readings with another index for each instrument, shape (instruments,)."""
+        return self if self.instrument is None else replace(self, instrument=index[self.instrument])
+
+
+class Table:
+    """One table of readings, in one file or several.
+
+    Args:
+        path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
+            is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow. Of a glob and a folder, hidden files,
+            results of this package, and further names of the same file are left out; `left_out` says so.
+        indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
+            is an instrument of its own.
+        reference: The column with the standard's values in °C, if there is one.
+        time: The column that says when each reading was taken; readings then come in its order.
+        decimal_comma: Whether text tables write 35,7 for 35.7.
+        missing: What to do about readings with a missing, NaN or infinite value.
+        instrument: The column with the name of each reading's instrument, if there are several.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        indication: str,
+        reference: str | None = None,
+        *,
+        time: str | None = None,
+        decimal_comma: bool = False,
+        missing: Literal["error", "drop"] = "error",
+        instrument: str | None = None,
+    ) -> None:
+        roles = {"indication": indication, "reference": reference, "time": time, "instrument": instrument}
+        self._roles = {role: column for role, column in roles.items() if column is not None}
+        wide = "*" in indication or "?" in indication
+        if wide:
+            del self._roles["indication"]
+        found = open_tables(path, self._roles, decimal_comma=decimal_comma)
+        self._tables, self.left_out = found.tables, found.left_out
+        self._probes = self._matching(indication, instrument) if wide else []
+        columns = tuple(dict.fromkeys([*self._probes, *self._roles.values()]))
+        self._wanted = Wanted(columns, time, decimal_comma, instrument)
+        self._missing = missing
+        self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
+        self._times: int = 0  # and how many there are
+        self._hash: FileHash | None = None
+        self.files: tuple[Path, ...] = tuple(table.path for table in self._tables)
+        self.columns: list[str] = list(self._tables[0].columns)
+        self.n_bytes: int = sum(table.size for table in self._tables)
+        self.dropped: int = 0
+
+    def blocks(
+        self, *, share: tuple[int, int] = (0, 1), progress: Callable[[int], None] | None = None
+    ) -> Iterator[Block]:
+        """Reads the table once, in its order (in time order where there is a time).
+
+        Args:
+            share: `(rank, world)`: only this process's share, one of `world` contiguous and disjoint ones; it may be
+                empty.
+            progress: Called after each block with the bytes of the table read so far, out of `n_bytes`.
+        """
+        self.dropped = 0
+        if share[0] == 0:  # the process that writes the result needs it
+            self._hash = self._hash or hash_of(self._tables)
+        if self._sorted_by_time():
+            yield from self._checked(share, progress)
+        else:
+            yield from self._sorted(share, progress)
+
+    def _matching(self, pattern: str, instrument: str | None) -> list[str]:
+        """The columns that a pattern names, each an instrument of its own."""
+        if instrument is not None:
+            raise InputError(
+                f"--data.indication: expected one column beside --data.instrument, but got the pattern "
+                f"{quoted(pattern)}; use one of the two ways to name instruments."
+            )
+        names = [
+            name for name in self._tables[0].columns if fnmatchcase(name, pattern) and name not in self._roles.values()
+        ]
+        if not names:
+            raise InputError(
+                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (--data.indication), but "
+                f"its columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}."
+            )
+        for table in self._tables:
+            for name in names:
+                check_column(table, "indication", name)
+        return names
+
+    def instruments(self) -> list[str] | None:
+        """Returns the names of the instruments that were met so far, in the order of their indices; None for one."""
+        if self._probes:
+            return list(self._probes)
+        return None if self._wanted.instrument is None else self._wanted.labels.names()
+
+    @property
+    def format(self) -> TableFile:
+        """What the first file is, for a copy of the table in the same format."""
+        return self._tables[0]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Returns how many readings `blocks` gives of each instrument, by its index, shape (instruments,).
+
+        Only what is needed for that is read: of Parquet and Arrow often no more than what the file says about itself.
+        """
+        name = self._roles.get("instrument")
+        if self._missing == "drop":
+            dropped, of = self.dropped, (block.codes() for block in self._checked((0, 1), None))
+            counts = _counted(of, len(self._probes) or 1)
+            self.dropped = dropped
+            return counts
+        if name is None:
+            rows = sum(count_rows(table, self._wanted) for table in self._tables)
+            return np.full(len(self._probes) or 1, rows)
+        parts = self._parts(replace(self._wanted, columns=(name,)), (0, 1))
+        codes = (part.values[name] for _, part, _ in parts)  # NaN for an empty cell, of which `blocks` complains
+        return _counted((some[~np.isnan(some)].astype(np.int64) for some in codes), 0)
+
+    def indications(self) -> Iterator[NDArray[np.float64]]:
+        """Reads the indication alone, of every row in the table's own order, shape (N,) a piece [indicated unit].
+
+        With `missing="drop"` no row is left out, but NaN stands where there is no finite indication.
+        """
+        column = self._roles["indication"]
+        for table, part, _ in self._parts(Wanted((column,), None, self._wanted.decimal_comma), (0, 1)):
+            values = self._check(table, part, None)[0][column]  # complains, also of a value that is too large
+            if self._missing == "drop":
+                values = np.where(np.isfinite(part.values[column]), part.values[column], np.nan)
+            yield values
+
+    def sha256(self) -> str:
+        """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
+        self._hash = self._hash or hash_of(self._tables)
+        return self._hash.result(self._tables)
+
+    def frames(self, estimate_from: str) -> pl.LazyFrame:
+        """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
+
+        Text stays text, to the letter (but for the spaces around column names); the types of Parquet and Arrow stay.
+        Where tables differ in their columns, null stands for what one has not. Rows are those of `indications`, in the
+        same order. Cells are not checked: run through `indications` first. Collecting it, or writing it with a sink,
+        takes bounded memory, and raises `InputError` for a text table that can't be read.
+
+        Args:
+            estimate_from: The name of the added Float64 column: the indication, null where it is missing.
+        """
+        import polars as pl
+
+        name = self._roles["indication"]
+        copies = []
+        for table in self._tables:
+            copy = Copy(table).frame()
+            number = pl.col(name)
+            if not copy.collect_schema()[name].is_numeric():
+                number = number.cast(pl.String).str.strip_chars()
+                number = number.str.replace(",", ".", literal=True) if self._wanted.decimal_comma else number
+            number = number.cast(pl.Float64, strict=False)
+            copies.append(copy.with_columns(pl.when(number.is_finite()).then(number).alias(estimate_from)))
+        return pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
+
+    def _parts(self, wanted: Wanted, share: tuple[int, int]) -> Iterator[tuple[TableFile, Part, int]]:
+        """The parts of this share, with their file and how far they reach into all files [bytes]."""
+        rank, world = share
+        if not 0 <= rank < world:
+            raise ValueError(f"Expected a rank from 0 to {world - 1}, but got {rank}.")
+        low = self.n_bytes * rank // world if rank else float("-inf")
+        high = self.n_bytes * (rank + 1) // world if rank + 1 < world else float("inf")
+        before = 0
+        for table in self._tables:
+            if low <= before + table.size and before < high:
+                for part in parts(table, wanted, low - before, high - before):
+                    yield table, part, before + part.done
+            before += table.size
+
+    def _checked(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
+        for table, part, done in self._parts(self._wanted, share):
+            for index, narrow in self._instruments_of(part):
+                values, rows = self._check(table, narrow, self._roles.get("reference"))
+                self.dropped += len(part.rows) - len(rows)
+                if len(rows):
+                    yield self._block(table.path, values, rows, index)
+            if progress:
+                progress(done)
+
+    def _instruments_of(self, part: Part) -> Iterator[tuple[int, Part]]:
+        """A part for each instrument's own column, so that a cell that one lacks costs the others nothing."""
+        if not self._probes:
+            yield -1, part
+        for index, probe in enumerate(self._probes):
+            columns = (probe, *self._roles.values())
+            yield index, Part({name: part.values[name] for name in columns}, part.rows, part.done)
+
+    def _block(self, path: Path, values: Columns, rows: Rows, index: int) -> Block:
+        picked = {role: values[column] for role, column in self._roles.items()}
+        instrument = picked["instrument"].astype(np.int64) if "instrument" in picked else None
+        if index >= 0:
+            picked["indication"] = values[self._probes[index]]
+            instrument = np.full(len(rows), index)
+        return Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
+
+    def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
+        try:
+            return check(table.path, part, reference, drop=self._missing == "drop")
+        except InputError:
+            table.check_unchanged()  # then that is what went wrong
+            raise
+
+    def _sorted_by_time(self) -> bool:
+        """Looks through the time column alone, once."""
+        if self._wanted.time is None:
+            return True
+        if self._in_order is None:
+            wanted = Wanted((self._wanted.time,), self._wanted.time, self._wanted.decimal_comma)
+            last, count, in_order = -np.inf, 0, True
+            for _, part, _ in self._parts(wanted, (0, 1)):
+                times = part.values[self._wanted.time]
+                times = times[~np.isnan(times)]
+                if times.size:
+                    in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
+                    last = times[-1]
+                count += times.size
+                if not in_order and count * (len(self._probes) or 1) > SORTABLE:
+                    raise InputError(
+                        f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
+                        f"{quoted(self._wanted.time)}; sort the table by that column first."
+                    )
+            self._in_order, self._times = in_order, count
+        return self._in_order
+
+    def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
+        """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
+        names = ("indication", "reference", "time", "instrument")
+        probed = ("indication", "instrument") if self._probes else ()
+        most = self._times * (len(self._probes) or 1)
+        whole = {name: np.empty(most) for name in names if name in self._roles or name in probed}
+        rows = np.empty(most, dtype=np.int64)
+        starts, files, n = [], [], 0
+        for block in self._checked((0, 1), progress):
+            starts.append(n)
+            files.append(self.files.index(block.file))
+            place = slice(n, n := n + len(block.rows))
+            for role, column in whole.items():
+                column[place] = getattr(block, role)
+            rows[place] = block.rows
+        order = np.argsort(whole["time"][:n], kind="stable")[n * share[0] // share[1] : n * (share[0] + 1) // share[1]]
+        for first in range(0, len(order), BLOCK):
+            picked = order[first : first + BLOCK]
+            file = np.asarray(files)[np.searchsorted(starts, picked, side="right") - 1]
+            for at in np.split(picked, np.flatnonzero(np.diff(file)) + 1):
+                path = self.files[files[int(np.searchsorted(starts, at[0], side="right")) - 1]]
+                columns = {role: column[at] for role, column in whole.items()}
+                codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
+                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes)
+
+
+def _counted(codes: Iterator[NDArray[np.int64]], least: int) -> NDArray[np.int64]:
+    """Counts how often each code comes, shape (codes,), for so many codes at least."""
+    counts = np.zeros(least, np.int64)
+    for some in codes:
+        if some.size and (most := int(some.max()) + 1) > len(counts):
+            counts = np.concatenate([counts, np.zeros(max(most, 2 * len(counts)) - len(counts), np.int64)])
+        np.add.at(counts, some, 1)
+    return counts

@@ -1,0 +1,380 @@
+"""The Lightning data module: readings on disk become normalised tensors, or the moments of all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from thermofit_pl.calibration.records import Source
+from thermofit_pl.distributed.collectives import gathered, is_shared, refuse_together
+from thermofit_pl.errors import InputError
+from thermofit_pl.metrics.accumulator import Intake, one_thread
+from thermofit_pl.metrics.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
+from thermofit_pl.metrics.moments import Moments, Readings, as_tensor
+from thermofit_pl.tables.split import Part, Split, dealt
+from thermofit_pl.training.loaders import Batches, FullBatch, Stream
+
+if TYPE_CHECKING:
+    from thermofit_pl.tables.sample import Sample
+    from thermofit_pl.tables.table import Table
+
+SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
+
+
+@dataclass
+class Normalization:
+    """What indications are put through before SGD sees them: (indication − offset) · scale.
+
+    Attributes:
+        offset: Shape ``(instruments,)`` [indicated unit].
+        scale: Shape ``(instruments,)`` [1/indicated unit].
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, rule: float | str, moments: Moments) -> Normalization:
+        """Returns the normalisation by a rule, for the training readings.
+
+        Args:
+            rule: A factor, ``standard`` (mean 0 and standard deviation 1 of each instrument), or ``none``.
+            moments: Of the readings.
+        """
+        if rule == "standard":
+            deviation = (moments.sxx / moments.count.clamp(min=1)).sqrt()
+            return cls(moments.mean_indication.clone(), torch.where(deviation > 0, 1 / deviation, 1.0))
+        factor = 1.0 if rule == "none" else float(rule)
+        return cls(torch.zeros_like(moments.count), torch.full_like(moments.count, factor))
+
+
+class ReadingsDataModule(LightningDataModule):
+    """Readings of one or many instruments beside a reference, from tables on the local disk.
+
+    Without a path it gives the eleven readings of the notebook, normalised as there.
+
+    Args:
+        path: Table of readings: a CSV or TSV file (also gzipped), Parquet or Arrow, a folder of them, or a pattern such
+            as 'log-*.csv'; of these two, what this package wrote is left out. Without it, the eleven readings that
+            the package brings.
+        indication: Column with what the thermometer shows. A pattern such as 'probe_*' names several columns, each an
+            instrument of its own.
+        reference: Column with the reference in °C.
+        instrument: Column with the name of each reading's instrument; each then gets a line of its own.
+        time: Column with the time of each reading. It says that the table is a log: neighbours in time are then not
+            taken as independent.
+        decimal_comma: Whether numbers are written with a decimal comma, as in 35,7.
+        missing: What to do with a row that lacks a value: 'error' stops, 'drop' leaves it out and counts it.
+        normalization: What indications are put through before SGD sees them: a factor such as 0.1, 'standard' (mean 0
+            and standard deviation 1 of each instrument), or 'none'. The default is 'standard', and 0.1 for the readings
+            that the package brings.
+        batch_size: Readings in a mini-batch, over all devices; null takes them all at once (full batch).
+        val_fraction: Share of each instrument's readings, 0 to 1, that is held out for validation; of a log, what
+            precedes the test's share at its end.
+        test_fraction: Share of each instrument's readings, 0 to 1, that is held out for the test; of a log, its end.
+        val_path: Table with readings for validation, in the place of a share.
+        test_path: Table with readings for the test, in the place of a share.
+        seed: Of the split and of the order of mini-batches.
+
+    Attributes:
+        moments: Of each part's raw readings, once ``setup("fit")`` has run.
+        line: The least-squares line of the training readings.
+        log: Their autocorrelation, if they are a log.
+        normalization: What SGD sees them through.
+        sample: A bounded sample of them.
+        instruments: The names of the instruments; None where there is one.
+
+    Example:
+        >>> data = ReadingsDataModule()
+        >>> data.setup("fit")
+        >>> data.moments["train"].count
+        tensor([11.], dtype=torch.float64)
+    """
+
+    moments: dict[Part, Moments]
+    line: Line
+    log: Autocorrelation | None
+    normalization: Normalization
+    sample: Sample
+
+    def __init__(
+        self,
+        path: str | None = None,
+        indication: str | None = None,
+        reference: str | None = None,
+        instrument: str | None = None,
+        time: str | None = None,
+        decimal_comma: bool = False,
+        missing: Literal["error", "drop"] = "error",
+        normalization: float | Literal["standard", "none"] | None = None,
+        batch_size: int | None = None,
+        val_fraction: float = 0.0,
+        test_fraction: float = 0.0,
+        val_path: str | None = None,
+        test_path: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if path is None:
+            path, indication, reference = (
+                str(files("thermofit_pl.tables") / "thermometer.csv"),
+                "indication",
+                "reference",
+            )
+            normalization = 0.1 if normalization is None else normalization
+        self.path = path
+        self.indication = _named("indication", indication)
+        self.reference = reference
+        self.instrument = instrument
+        self.time = time
+        self.decimal_comma = decimal_comma
+        self.missing = missing
+        self.normalization_rule = "standard" if normalization is None else normalization
+        self.batch_size = batch_size
+        self.paths = {"val": val_path, "test": test_path}
+        self.seed = seed
+        self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
+        self._refuse_nonsense()
+        self.instruments: list[str] | None = None
+        self.table: Table | None = None
+        self.left_out: list[str] = []  # what there is to say of files that were not taken
+        self.progress: Callable[[int, int], None] | None = None
+        self._stage = ""
+        self._intake: Intake | None = None
+        self._failed: InputError | None = None
+        self._share = (0, 1)
+        self._digest: str | None = None
+        self._source: Source | None = None
+
+    def _refuse_nonsense(self) -> None:
+        rule = self.normalization_rule
+        if not isinstance(rule, str) and not (math.isfinite(rule) and rule > 0):
+            raise InputError(f"--data.normalization: expected a positive factor, 'standard' or 'none', but got {rule}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"--data.batch_size: expected a whole number from 1, or null, but got {self.batch_size}")
+        if self.seed < 0:
+            raise InputError(f"--data.seed: expected a whole number from 0, but got {self.seed}")
+        for part in ("val", "test"):
+            fraction = getattr(self.split, part)
+            if not 0 <= fraction < 1:
+                raise InputError(f"--data.{part}_fraction: expected a number from 0 to less than 1, but got {fraction}")
+            if fraction and self.paths[part]:
+                raise InputError(f"--data.{part}_fraction and --data.{part}_path: expected one of them, but got both")
+        if self.split.val + self.split.test >= 1:
+            raise InputError(
+                "--data.val_fraction and --data.test_fraction: expected a sum below 1, so that readings are left to "
+                f"train on, but got {self.split.val + self.split.test:g}"
+            )
+
+    def setup(self, stage: str) -> None:
+        """Reads the table, once, for ``fit``; for other stages, opens it.
+
+        Raises:
+            InputError: If the readings can't be used; on every process, if one of them finds that.
+        """
+        self._stage = stage
+        if stage != "fit":
+            part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
+            self.table = self.open(part, reference=stage != "predict")
+            return
+        if self._intake is None and self._failed is None:
+            self.read(self._rank())
+        if not hasattr(self, "moments"):
+            refuse_together(self._failed)  # the first time that they meet: reading takes each its own time
+            self._finish()
+
+    def _rank(self) -> tuple[int, int]:
+        """This process's rank, and the number of processes."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def read(self, share: tuple[int, int] = (0, 1)) -> None:
+        """Reads the table, or of a large one this process's share, before the processes can talk to each other.
+
+        Args:
+            share: This process's rank, and the number of processes.
+
+        Raises:
+            InputError: If the readings can't be used, and this process can't tell others so.
+        """
+        try:
+            with one_thread():
+                self._take_in(share)
+        except InputError as error:
+            if not is_shared():
+                raise
+            self._failed = error
+        if self._share[1] == 1 and not is_shared():
+            self._finish()
+
+    def _take_in(self, share: tuple[int, int]) -> None:
+        self.table = table = self.open()
+        whole = table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
+        self._share = (0, 1) if whole else share
+        fleet = self.instrument is not None or table.instruments() is not None
+        intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
+        self._intake = intake
+        shown, size = self.progress, table.n_bytes
+        progress = None if shown is None else lambda done: shown(done, size)
+        for part, block in self.split.cut(table, table.blocks(share=self._share, progress=progress)):
+            intake.add(part, block)
+        for part in ("val", "test"):
+            if self.paths[part] and self._share[0] == 0:
+                for block in self.open(part).blocks():
+                    intake.add(part, block)
+        intake.end()
+        self._digest = table.sha256() if self._share[0] == 0 else None  # here, since it may find the table changed
+
+    def _finish(self) -> None:
+        """Merges what the processes read, and takes the line and the normalisation from it."""
+        assert self._intake is not None
+        assert self.table is not None
+        intake, table = self._intake, self.table
+        intake.arrange(table.instruments())
+        dropped = table.dropped
+        if self._share[1] > 1:
+            intake.exchange()
+            dropped = sum(gathered(dropped))
+            self._digest = gathered(self._digest)[0]
+        train = intake.moments["train"]
+        self.instruments = intake.instruments
+        if self.instruments is None:
+            refuse_no_line(train, Path(self.path).name, self.indication)
+        names = [file.name for file in table.files]
+        name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
+        self._source = Source(self.indication, self.reference, name, self._digest, dropped)
+        self.moments, self.sample = intake.moments, intake.sample
+        self.normalization = Normalization.of(self.normalization_rule, train)
+        self.log = intake.autocorrelation()
+        self.line = least_squares(train, self.log)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns which readings a checkpoint belongs to, for those that go on from it."""
+        return {} if self._source is None else {"data_sha256": self._source.data_sha256}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuses readings that the checkpoint doesn't belong to, where that matters.
+
+        Raises:
+            InputError: If a fit would go on with others, or readings that count as held out may have been trained on.
+        """
+        known = state.get("data_sha256")
+        if self._stage == "fit":
+            now = self.provenance().data_sha256
+        elif self.table is not None and self.split and self._stage != "predict" and not any(self.paths.values()):
+            now = self.table.sha256()
+        else:
+            return
+        if None not in (known, now) and known != now:
+            raise InputError(
+                f"--data.path: expected the readings that the checkpoint was made from, but {Path(self.path).name} "
+                "holds others; start a new fit, or name readings to score with --data.val_path or --data.test_path"
+            )
+
+    def open(self, part: Part = "train", *, reference: bool = True) -> Table:
+        """Opens the table that a part's readings come from.
+
+        Args:
+            part: Which readings.
+            reference: Whether the table must have the reference's column.
+        """
+        from thermofit_pl.tables.table import Table  # polars, 0.1 s
+
+        table = Table(
+            self.paths.get(part) or self.path,
+            self.indication,
+            _named("reference", self.reference) if reference else None,
+            time=self.time,
+            decimal_comma=self.decimal_comma,
+            missing=self.missing,
+            instrument=self.instrument,
+        )
+        if table.left_out and table.left_out not in self.left_out:
+            self.left_out.append(table.left_out)
+        return table
+
+    def provenance(self) -> Source:
+        """Says where the readings come from, with the files' SHA-256."""
+        assert self._source is not None
+        return self._source
+
+    def source(self, part: Part) -> str:
+        """Says in words which readings a part consists of."""
+        path = self.paths.get(part)
+        if path:
+            return f"the readings of {Path(path).name}"
+        if self.held_out(part):
+            return f"held-out readings of {Path(self.path).name}"
+        return f"all readings of {Path(self.path).name}, those that it was trained on too"
+
+    def held_out(self, part: Part) -> bool:
+        """Whether a part has readings of its own."""
+        return part != "train" and bool(self.paths.get(part) or getattr(self.split, part))
+
+    def train_dataloader(self) -> FullBatch | Batches:
+        """Returns the moments of the normalised training readings, or mini-batches of them."""
+        offset, scale = self.normalization.offset, self.normalization.scale
+        if self.batch_size is None:
+            moments = self.moments["train"].normalized(offset, scale)
+            moments.moments[~(moments.sxx > 0)] = 0.0  # SGD leaves an instrument that has no line where it is
+            return FullBatch(moments)
+        assert self._intake is not None
+        indication, reference, instrument = self._intake.readings("train")
+        if instrument is not None:
+            offset, scale = offset[instrument], scale[instrument]
+        scaled = (indication - offset) * scale
+        return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch to the device, without looking through one that is there."""
+        if isinstance(batch, Readings) and batch.indication.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def val_dataloader(self) -> FullBatch | Stream:
+        """Returns the moments of the raw validation readings while a fit runs, else the readings."""
+        part: Part = "val" if self.held_out("val") else "train"
+        return FullBatch(self.moments[part]) if self._stage == "fit" else Stream(lambda: self._raw("val"))
+
+    def test_dataloader(self) -> Stream:
+        """Returns the raw readings for the test."""
+        return Stream(lambda: self._raw("test"))
+
+    def predict_dataloader(self) -> Stream:
+        """Returns the raw indications of every row; NaN where one is missing and rows may be dropped.
+
+        The first process reads them all, for rows are written in order.
+        """
+        assert self.table is not None
+        table, first = self.table, self._rank()[0] == 0
+        return Stream(lambda: ((as_tensor(x),) for x in (table.indications() if first else ())))
+
+    def _raw(self, part: Part) -> Iterator[tuple[Tensor, ...]]:
+        """Reads this process's share of a part, so that each reading counts once."""
+        assert self.table is not None
+        rank, world = self._rank()
+        if self.held_out(part) and not self.paths.get(part):  # a split goes by the place in the whole table
+            parts = self.split.cut(self.table, self.table.blocks())
+            blocks = dealt((block for of, block in parts if of == part), rank, world)
+        else:
+            blocks = self.table.blocks(share=(rank, world))
+        found = False
+        for block in blocks:
+            assert block.reference is not None
+            found = True
+            yield as_tensor(block.indication), as_tensor(block.reference)
+        if world > 1 and not found:  # a score that was never updated would warn
+            yield torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.float64)
+
+
+def _named(option: str, column: str | None) -> str:
+    if column is None:
+        raise InputError(f"--data.{option}: expected the name of a column, as --data.path names a table, but got none")
+    return column

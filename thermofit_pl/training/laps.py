@@ -1,0 +1,196 @@
+"""Many full-batch steps of an optimiser in one Lightning epoch: a lap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from thermofit_pl.metrics.least_squares import log_factor
+from thermofit_pl.metrics.moments import Moments
+
+POINTS = 190  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
+POINTS_BUDGET = 100_000  # points times instruments of one lap: as many cost a tenth of a second
+PRINTED = range(500, 5001, 500)  # the steps whose losses the notebook prints
+
+
+@dataclass
+class Points:
+    """Some steps of a run, as a curve shows them.
+
+    Attributes:
+        steps: Numbers of the steps, counted from 1.
+        loss: Mean squared error before each of them, the mean over instruments, as long as ``steps`` [°C²].
+        w: Slopes after each of them, shape ``(steps, instruments)`` [°C per normalised unit].
+        b: Intercepts after each of them, shape ``(steps, instruments)`` [°C].
+    """
+
+    steps: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    w: list[Tensor] = field(default_factory=list)
+    b: list[Tensor] = field(default_factory=list)
+
+
+def is_plain_sgd(optimizer: Optimizer) -> bool:
+    """Whether an optimiser's step is w ← w − learning rate · gradient, the same for w and b, and nothing else."""
+    extras = ("momentum", "weight_decay", "dampening", "nesterov", "maximize")
+    if type(optimizer) is not SGD or len({float(group["lr"]) for group in optimizer.param_groups}) != 1:
+        return False
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return (
+        len(parameters) == 2
+        and all(p.dtype == torch.float64 and p.requires_grad for p in parameters)
+        and not any(group[extra] for group in optimizer.param_groups for extra in extras)
+    )
+
+
+def shown_steps(total: int, lap: int) -> list[int]:
+    """Returns the steps, counted from 1, that a curve of a run shows.
+
+    All of a few. Of many, 100 to 400 at equal ratios, so that the curve is dense where the loss falls fast; the ends of
+    laps are among them, thinned evenly where there are more than ``POINTS``, and those that the notebook prints.
+
+    Args:
+        total: Steps of the whole run.
+        lap: Steps of a lap.
+    """
+    if total <= 2 * POINTS:
+        return list(range(1, total + 1))
+    chosen = {round(total ** (k / POINTS)) for k in range(POINTS + 1)} | {1, total}
+    chosen |= {step for step in PRINTED if step <= total}
+    every = lap * max(1, -(-(total // lap) // POINTS))
+    return sorted(chosen | set(range(every, total + 1, every)))
+
+
+class PlainSgd:
+    """Plain full-batch SGD as a map of w and b.
+
+    A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
+    step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
+    (equal indications) stays where it is.
+
+    Args:
+        moments: Of all normalised readings.
+        learning_rate: The optimiser's.
+    """
+
+    def __init__(self, moments: Moments, learning_rate: float) -> None:
+        largest, smallest, self._cos, self._sin = moments.eigen()
+        self._modes = [(rate > 1, log_factor(rate)) for rate in (learning_rate * largest, learning_rate * smallest)]
+        self._slope, self._intercept, self._has_line = moments.slope, moments.intercept, moments.sxx > 0
+
+    def after(self, steps: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns ``w`` and ``b`` after so many steps.
+
+        Args:
+            steps: Numbers of steps, shape ``(K,)``.
+            w: Slope before them, shape ``(instruments,)``.
+            b: Intercept before them, shape ``(instruments,)``.
+
+        Returns:
+            Slopes and intercepts, each of shape ``(K, instruments)``.
+        """
+        cos, sin, dw, db = self._cos, self._sin, w - self._slope, b - self._intercept
+        powers = (self._power(*mode, steps.to(dw)[:, None]) for mode in self._modes)
+        first, second = (
+            power * part for power, part in zip(powers, (cos * dw + sin * db, cos * db - sin * dw), strict=True)
+        )
+        return (
+            torch.where(self._has_line, self._slope + cos * first - sin * second, w),
+            torch.where(self._has_line, self._intercept + sin * first + cos * second, b),
+        )
+
+    @staticmethod
+    def _power(turns: Tensor, log: Tensor, steps: Tensor) -> Tensor:
+        """Returns (1 − rate) ** steps, from whether the rate is above 1, and log |1 − rate|."""
+        sign = torch.where(turns & (steps % 2 == 1), -1.0, 1.0)
+        return torch.where(steps == 0, 1.0, sign * torch.exp(steps * log))
+
+
+class Lap:
+    """The steps of one lap, from the parameters as they are when it is made.
+
+    Args:
+        moments: Of all normalised readings.
+        w: Slope, a parameter of shape ``(instruments,)``.
+        b: Intercept likewise.
+        first: Number of the lap's first step, from 1.
+        count: Number of its steps.
+        shown: The steps whose points are kept.
+    """
+
+    def __init__(
+        self, moments: Moments, w: nn.Parameter, b: nn.Parameter, first: int, count: int, shown: Sequence[int] = ()
+    ) -> None:
+        self.moments = moments
+        self.first = first
+        self.count = count
+        # a point of a large fleet costs as much as a lap; of many, evenly chosen ones are kept, and always the last
+        thin = max(1, len(shown) * len(w) // POINTS_BUDGET)
+        self.points = Points(steps=list(shown)[::-1][::thin][::-1])
+        self._w, self._b = w, b
+        self._start = (w.detach().clone(), b.detach().clone())
+        self._losses: list[Tensor] = []
+        self._sgd: PlainSgd | None = None
+
+    def go_on(self, optimizer: Optimizer) -> None:
+        """Makes the rest of the lap's steps, of which Lightning has made the first.
+
+        Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the moments' loss.
+        """
+        if is_plain_sgd(optimizer):
+            self._sgd = PlainSgd(self.moments, float(optimizer.param_groups[0]["lr"]))
+            last = torch.tensor([self.count - 1], device=self._w.device)
+            w, b = self._sgd.after(last, self._w.detach(), self._b.detach())
+            with torch.no_grad():
+                self._w.copy_(w[0])
+                self._b.copy_(b[0])
+            self._keep_points(self._sgd)
+        else:
+            self._one_by_one(optimizer)
+
+    def losses(self, steps: Sequence[int]) -> Tensor:
+        """Returns the losses before some of the lap's steps, shape ``(len(steps),)``: means over instruments [°C²]."""
+        index = torch.tensor([step - self.first for step in steps], device=self._w.device)
+        if self._sgd is None:
+            return torch.stack(self._losses)[index]
+        w, b = self._sgd.after(index, *self._start)
+        return self.moments.mse(w, b).mean(dim=-1)
+
+    def last_loss(self) -> float:
+        """Returns the loss before the lap's last step, the mean over instruments [°C²]."""
+        last = self.first + self.count - 1
+        return self.points.loss[-1] if self.points.steps[-1:] == [last] else self.losses([last])[0].item()
+
+    def _keep_points(self, sgd: PlainSgd) -> None:
+        if not self.points.steps:
+            return
+        n = len(self.points.steps)
+        before = torch.tensor([step - self.first for step in self.points.steps], device=self._w.device)
+        w, b = sgd.after(torch.cat([before, before + 1]), *self._start)
+        self.points.loss = self.moments.mse(w[:n], b[:n]).mean(dim=-1).tolist()
+        self.points.w, self.points.b = list(w[n:].cpu()), list(b[n:].cpu())
+
+    def _one_by_one(self, optimizer: Optimizer) -> None:
+        with torch.no_grad():
+            self._losses = [self.moments.mse(*self._start).mean()]
+        wanted = set(self.points.steps)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = self.moments.mse(self._w, self._b).sum()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch ships no type for it
+            return loss
+
+        instruments = len(self._start[0])
+        for step in range(self.first, self.first + self.count):
+            if step > self.first:
+                loss = optimizer.step(closure)  # type: ignore[arg-type]  # torch's closure is typed to return a float
+                self._losses.append(torch.as_tensor(loss).detach() / instruments)
+            if step in wanted:
+                self.points.w.append(self._w.detach().cpu().clone())
+                self.points.b.append(self._b.detach().cpu().clone())
+        self.points.loss = self.losses(self.points.steps).tolist() if wanted else []
