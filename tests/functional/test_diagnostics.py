@@ -33,10 +33,15 @@ def sampled(x: FloatArray, y: FloatArray) -> Sample:
     return sample
 
 
+def arrays(sample: Sample) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+    return sample.column("indication"), sample.column("reference"), sample.codes()
+
+
 def diagnosed(x: FloatArray, y: FloatArray, w: float, b: float, s: float) -> Errors:
     numbers = (s, len(x), x.mean(), ((x - x.mean()) ** 2).sum())
     spread, n, pivot, sxx = (np.array([value], dtype=np.float64) for value in numbers)
-    return diagnose(sampled(x, y), np.array([w]), np.array([b]), s=spread, n=n, pivot=pivot, sxx=sxx)
+    sample = sampled(x, y)
+    return diagnose(*arrays(sample), np.array([w]), np.array([b]), s=spread, n=n, pivot=pivot, sxx=sxx)
 
 
 def looked_at(x: FloatArray, y: FloatArray) -> tuple[Errors, Any]:
@@ -240,7 +245,7 @@ def test_several_instruments_are_diagnosed_as_each_alone() -> None:
         spread = ((pair[0] - pair[0].mean()) ** 2).sum()
         numbers[:, index] = [*ols.params[::-1], np.sqrt(ols.mse_resid), len(pair[0]), pair[0].mean(), spread]
     w, b, s, n, pivot, sxx = numbers
-    together = diagnose(sample, w, b, s=s, n=n, pivot=pivot, sxx=sxx)
+    together = diagnose(*arrays(sample), w, b, s=s, n=n, pivot=pivot, sxx=sxx)
     assert together.sampled.tolist() == [30, 0, 40, 50]
     assert together.largest[1] == -1
     for index, pair in zip((0, 2, 3), columns, strict=True):

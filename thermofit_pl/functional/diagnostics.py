@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermofit_pl.functional.distributions import tail_of_f
-from thermofit_pl.tables.sample import Sample
 
 FloatArray = NDArray[np.float64]
 
@@ -39,7 +38,9 @@ class Errors:
 
 
 def diagnose(
-    sample: Sample,
+    indication: FloatArray,
+    reference: FloatArray,
+    instrument: NDArray[np.int64],
     w: FloatArray,
     b: FloatArray,
     *,
@@ -52,7 +53,9 @@ def diagnose(
     """Looks at the errors of the sampled readings: the largest, whether they are curved, and which one stands out.
 
     Args:
-        sample: Readings.
+        indication: Of the sampled readings, shape ``(N,)`` [indicated unit].
+        reference: Likewise [°C].
+        instrument: The index of each one's instrument, shape ``(N,)``.
         w: Slopes, shape ``(instruments,)`` [°C per indicated unit].
         b: Intercepts, shape ``(instruments,)`` [°C].
         s: Standard deviations of the errors [°C]; NaN or 0 where there is none, and then no test is made.
@@ -61,8 +64,8 @@ def diagnose(
         sxx: Centred sums of squares of the indications.
         rho: Lag-1 autocorrelations of the errors of logs, which make a curvature by chance likelier.
     """
-    groups = Groups(sample.codes(), len(w))
-    x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
+    groups = Groups(instrument, len(w))
+    x, y = groups.sorted(indication), groups.sorted(reference)
     error = groups.each(w) * x + groups.each(b) - y
     largest = groups.argmax(np.abs(error))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -6,7 +6,6 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
@@ -75,11 +74,19 @@ def coverage_factor(dof: ArrayLike, probability: float) -> FloatArray:
 
 def _log_inverse_beta(a: FloatArray, b: FloatArray) -> FloatArray:
     """Returns log Γ(a + b)/(Γ(a) Γ(b)), with its digits for b = ½ and any a."""
-    whole, one, other = (torch.lgamma(torch.tensor(value)).numpy() for value in (a + b, a, b))
+    whole, one, other = map(_log_gamma, (a + b, a, b))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         series = 0.5 * np.log(a) - 1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5) + 17 / (14336 * a**7)
         logarithm: FloatArray = np.where((b == 0.5) & (a > LARGE), series, whole - one) - other
     return logarithm
+
+
+def _log_gamma(values: FloatArray) -> FloatArray:
+    """Returns log Γ of each value; few of a fleet's degrees of freedom differ, so each is computed once."""
+    distinct, index = np.unique(values, return_inverse=True)
+    logarithms = [math.lgamma(value) if value > 0 else math.nan for value in distinct.tolist()]
+    found: FloatArray = np.array(logarithms, np.float64)[index].reshape(values.shape)
+    return found
 
 
 def _fraction(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:

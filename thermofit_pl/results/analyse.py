@@ -99,7 +99,19 @@ def _errors(
     s: FloatArray,
 ) -> Errors:
     rho = 0.0 if log is None else log.errors.numpy()
-    return diagnose(sample, w, b, s=s, n=free["n"], pivot=free["pivot"], sxx=moments.sxx.numpy(), rho=rho)
+    indication, reference = sample.column("indication"), sample.column("reference")
+    return diagnose(
+        indication,
+        reference,
+        sample.codes(),
+        w,
+        b,
+        s=s,
+        n=free["n"],
+        pivot=free["pivot"],
+        sxx=moments.sxx.numpy(),
+        rho=rho,
+    )
 
 
 def common_line(moments: Moments) -> dict[str, float] | None:
