@@ -6,15 +6,16 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 from thermofit_pl import __version__
 from thermofit_pl.cli.about import LIGHT, TRAINING
+from thermofit_pl.cli.option_names import light_option, training_option
 from thermofit_pl.distributed.exit_reason import LostError, is_first
 from thermofit_pl.distributed.signals import Signals, Stopped
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable
 
 HELP = f"""usage: thermofit_pl COMMAND [options]
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise
-            return _complain(error, signals)
+            return _complain(error, signals, light_option if argv[:1] and argv[0] in LIGHT else training_option)
         return code if signals.received is None else 128 + signals.received
 
 
@@ -119,12 +120,12 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _complain(error: BaseException, signals: Signals) -> int:
-    """Says in one line what went wrong, and returns the exit code."""
+def _complain(error: BaseException, signals: Signals, option: Callable[[Setting], str]) -> int:
+    """Says in one line what went wrong, with the command's options, and returns the exit code."""
     if signals.received is not None:  # whatever it was interrupted in
         return _say(Stopped(signals.received).sentence, 128 + signals.received, "")
     if isinstance(error, InputError):
-        return _say(str(error), 2)
+        return _say(error.sentence(option), 2)
     if isinstance(error, LostError):
         return _say(str(error), 1)
     if isinstance(error, KeyboardInterrupt):

@@ -13,7 +13,8 @@ from torch.optim import LBFGS, SGD, Adam, Optimizer
 
 from thermofit_pl.metrics.least_squares import stability_limit
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.training.laps import POINTS, Lap, is_plain_sgd, shown_steps
+from thermofit_pl.training.laps import Lap, is_plain_sgd
+from thermofit_pl.training.steps import POINTS, shown_steps
 
 FloatArray = NDArray[np.float64]
 T_U, T_C = np.array(NOTEBOOK[0]) * 0.1, np.array(NOTEBOOK[1])
@@ -60,7 +61,7 @@ def run(
         last = min(first + lap - 1, steps)
         laps.append(Lap(moments, w, b, first, last - first + 1, [k for k in shown if first <= k <= last]))
         optimizer.step(closure)  # type: ignore[arg-type]
-        laps[-1].go_on(optimizer)
+        laps[-1].finish(optimizer)
     return w, b, laps
 
 

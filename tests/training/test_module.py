@@ -314,10 +314,10 @@ def test_other_divergence_stops_with_a_sentence(quiet: MakeTrainer) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": 0.0}, "--model.learning_rate: expected a positive number, but got 0.0"),
-        ({"learning_rate": float("nan")}, "--model.learning_rate: expected a positive number, but got nan"),
-        ({"steps_per_epoch": 0}, "--model.steps_per_epoch: expected a positive number, but got 0"),
-        ({"tolerance": -1.0}, "--model.tolerance: expected a positive number, but got -1.0"),
+        ({"learning_rate": 0.0}, "learning_rate: expected a positive number, but got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a positive number, but got nan"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch: expected a positive number, but got 0"),
+        ({"tolerance": -1.0}, "tolerance: expected a positive number, but got -1.0"),
         ({"w": float("inf")}, "expected finite numbers to start from, but got inf and 0.0"),
     ],
 )

@@ -23,7 +23,7 @@ def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]
     optimizer = trainer.optimizers[0]
     settings: dict[str, Value] = {
         "learning_rate": float(optimizer.param_groups[0]["lr"]),
-        "steps": None if module.total_steps is None else float(module.total_steps),
+        "steps": None if module.layout.total is None else float(module.layout.total),
         "update_rule": type(optimizer).__name__,
     }
     data = getattr(trainer, "datamodule", None)

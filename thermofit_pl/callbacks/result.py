@@ -19,6 +19,7 @@ from thermofit_pl.files import atomic_write
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import Ended, conclude
 from thermofit_pl.results.columns import tabulate
+from thermofit_pl.training.convergence import tolerances
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.laps import is_plain_sgd
 from thermofit_pl.training.module import CalibrationModule
@@ -49,7 +50,9 @@ class StepBar(ProgressBar):
         if self._enabled and self._bar is None:
             module = own(pl_module)
             hidden = not sys.stderr.isatty()
-            self._bar = tqdm(total=module.total_steps, initial=module.steps, unit=" steps", disable=hidden, leave=False)
+            self._bar = tqdm(
+                total=module.layout.total, initial=module.steps, unit=" steps", disable=hidden, leave=False
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -71,7 +74,7 @@ class StepBar(ProgressBar):
     def _epochs(trainer: Trainer, module: CalibrationModule) -> int | None:
         """How many epochs the fit will have, where an end is set."""
         lap = module.steps_per_epoch if module.lap is not None else max(1, int(trainer.num_training_batches))
-        return None if module.total_steps is None else -(-module.total_steps // lap)
+        return None if module.layout.total is None else -(-module.layout.total // lap)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ends the bar."""
@@ -186,7 +189,7 @@ def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.
         b,
         raw,
         normalized=raw.normalized(data.normalization.offset, data.normalization.scale) if plain else None,
-        tolerance=module.tolerances.cpu(),
+        tolerance=tolerances(raw, data.line, module.tolerance),
         steps=module.steps,
         learning_rate=float(optimizer.param_groups[0]["lr"]),
         advice=lambda more: _advice(module, data, more),

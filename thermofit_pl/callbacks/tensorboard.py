@@ -25,9 +25,10 @@ from thermofit_pl.reports.drawing import SIZE
 from thermofit_pl.reports.summary import summary
 from thermofit_pl.reports.tensorboard import Board, as_code, as_list
 from thermofit_pl.training.datamodule import ReadingsDataModule
-from thermofit_pl.training.laps import POINTS, PlainSgd, Points, is_plain_sgd
+from thermofit_pl.training.laps import PlainSgd, Points, is_plain_sgd
 from thermofit_pl.training.module import CalibrationModule
 from thermofit_pl.training.options import is_rehearsal
+from thermofit_pl.training.steps import POINTS
 
 Result = Calibration | Calibrations
 SECONDS = 1.0  # between writes: one at each end of a lap would take as long as the lap
@@ -94,7 +95,7 @@ class Curves(Callback):
         module = own(pl_module)
         if module.lap is not None:
             self._keep(module.lap.points)
-        elif module.is_shown(module.steps):
+        elif module.layout.shows(module.steps):
             loss = float(outputs["loss"]) if trainer.world_size == 1 else module.last_loss()  # not of a share alone
             self._keep(point(module, loss))
         if time.monotonic() - self._last_write > SECONDS:
@@ -167,8 +168,8 @@ class Curves(Callback):
             getattr(self._new, name).extend(getattr(points, name))
 
     def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
-        due = module.steps - self._last_scores >= (module.total_steps or 0) / POINTS
-        if due or module.is_shown(module.steps):
+        due = module.steps - self._last_scores >= (module.layout.total or 0) / POINTS
+        if due or module.layout.shows(module.steps):
             self._keep_scores(trainer, module.steps, "val/")
 
     def _keep_scores(self, trainer: Trainer, step: int, prefix: str) -> None:

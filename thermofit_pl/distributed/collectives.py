@@ -55,6 +55,6 @@ def refuse_together(error: InputError | None) -> None:
     Raises:
         InputError: That error.
     """
-    for sentence in gathered(None if error is None else str(error)):
-        if sentence is not None:
-            raise InputError(sentence) from error
+    for parts in gathered(None if error is None else error.args):
+        if parts is not None:
+            raise InputError(*parts) from error

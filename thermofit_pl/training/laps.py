@@ -12,9 +12,7 @@ from torch.optim import SGD, Optimizer
 from thermofit_pl.metrics.least_squares import log_factor
 from thermofit_pl.metrics.moments import Moments
 
-POINTS = 190  # of a curve, before the ends of laps: TensorBoard draws at most 1,000 and a person sees fewer
 POINTS_BUDGET = 100_000  # points times instruments of one lap: as many cost a tenth of a second
-PRINTED = range(500, 5001, 500)  # the steps whose losses the notebook prints
 
 
 @dataclass
@@ -45,24 +43,6 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
         and all(p.dtype == torch.float64 and p.requires_grad for p in parameters)
         and not any(group[extra] for group in optimizer.param_groups for extra in extras)
     )
-
-
-def shown_steps(total: int, lap: int) -> list[int]:
-    """Returns the steps, counted from 1, that a curve of a run shows.
-
-    All of a few. Of many, 100 to 400 at equal ratios, so that the curve is dense where the loss falls fast; the ends of
-    laps are among them, thinned evenly where there are more than ``POINTS``, and those that the notebook prints.
-
-    Args:
-        total: Steps of the whole run.
-        lap: Steps of a lap.
-    """
-    if total <= 2 * POINTS:
-        return list(range(1, total + 1))
-    chosen = {round(total ** (k / POINTS)) for k in range(POINTS + 1)} | {1, total}
-    chosen |= {step for step in PRINTED if step <= total}
-    every = lap * max(1, -(-(total // lap) // POINTS))
-    return sorted(chosen | set(range(every, total + 1, every)))
 
 
 class PlainSgd:
@@ -136,7 +116,7 @@ class Lap:
         self._losses: list[Tensor] = []
         self._sgd: PlainSgd | None = None
 
-    def go_on(self, optimizer: Optimizer) -> None:
+    def finish(self, optimizer: Optimizer) -> None:
         """Makes the rest of the lap's steps, of which Lightning has made the first.
 
         Plain SGD's are an affine map's power; any other optimiser makes them one by one, with the moments' loss.

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.scales import SCALES
-from thermofit_pl.metrics.least_squares import Line, distance, rounding
+from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.metrics.moments import Moments, Readings
-from thermofit_pl.metrics.scores import Scores, scores_of
+from thermofit_pl.metrics.scores import Scores
+from thermofit_pl.training.convergence import StopWhenConverged
 from thermofit_pl.training.datamodule import Normalization, ReadingsDataModule
-from thermofit_pl.training.laps import Lap, shown_steps
-from thermofit_pl.training.loaders import FullBatch
-from thermofit_pl.training.options import refuse_batch_options, refuse_divergence, refuse_options
+from thermofit_pl.training.divergence import RefuseDivergence
+from thermofit_pl.training.laps import Lap
+from thermofit_pl.training.options import refuse_batch_options, refuse_options
+from thermofit_pl.training.steps import StepLayout
+from thermofit_pl.training.training_scores import TrainingScores
 
-ENDLESS = 1000  # epochs that a curve is laid out for where no end is set
 TOLD = 50  # mini-batches between two losses that Lightning is told: its log takes longer than a step
-GROWTH = 1e8  # of the loss, beyond which a run diverges: momentum overshoots a thousandfold and comes back
 
 Batch = Moments | Readings | tuple[Tensor, Tensor]
 ScaleName = Literal["celsius", "fahrenheit", "kelvin", "rankine", "reaumur", "delisle", "newton", "romer"]
@@ -90,7 +91,9 @@ class CalibrationModule(LightningModule):
         self.snap = snap
         start = torch.tensor([[w], [b]], dtype=torch.float64 if dtype == "float64" else torch.float32)
         if not start.isfinite().all():
-            raise InputError(f"--model.w, --model.b: expected finite numbers to start from, but got {w} and {b}")
+            raise InputError(
+                Setting("w"), ", ", Setting("b"), f": expected finite numbers to start from, but got {w} and {b}"
+            )
         self.w, self.b = nn.Parameter(start[0].clone()), nn.Parameter(start[1].clone())
         self.register_buffer("offset", torch.zeros(1, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(1, dtype=torch.float64))
@@ -98,16 +101,10 @@ class CalibrationModule(LightningModule):
         # the calibration's line, shape (2, instruments), in raw indications and °C; NaN while it is SGD's
         self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
         self.scores = Scores()
-        self.steps = 0
-        self.total_steps: int | None = None
+        self.steps = 0  # of the optimiser, made so far; a lap makes many in one of Lightning's batches
+        self.layout = StepLayout()
         self.lap: Lap | None = None
-        self.moments: Moments | None = None
         self._loss = math.nan
-        self._max_steps = -1
-        self._limit_val_batches: float | None = None  # Trainer's, while a fit without held-out readings runs
-        self._bound: float | None = None
-        self._shown: list[int] = []
-        self.tolerances = torch.zeros(1, dtype=torch.float64)
 
     def forward(self, indication: Tensor) -> Tensor:
         """Returns the estimates [°C] of raw indications, shape ``(N,)``, by the line that the calibration holds."""
@@ -123,8 +120,8 @@ class CalibrationModule(LightningModule):
             indication, reference = batch
             loss = Readings((indication - self.offset) * self.scale, reference).mse(self.w, self.b)
         shared = isinstance(batch, Readings) and batch.weight is not None  # then the processes' mean is the batch's
-        due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.is_shown(self.steps + 1))
-        if due or self.steps + 1 == self.total_steps:
+        due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.layout.shows(self.steps + 1))
+        if due or self.steps + 1 == self.layout.total:
             shown = loss.detach() / len(self.w)
             self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
         return loss
@@ -146,56 +143,44 @@ class CalibrationModule(LightningModule):
         """Returns plain SGD."""
         return SGD([self.w, self.b], lr=self.learning_rate)
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Returns what every Trainer of this module needs, on the command line and in Python."""
+        self.layout = StepLayout()
+        needed: list[Callback] = [self.layout, RefuseDivergence(), TrainingScores()]
+        return [*needed, StopWhenConverged(self.tolerance)] if self.stop_when_converged else needed
+
     def setup(self, stage: str) -> None:
-        """Takes the normalisation from the data module, and refuses Trainer options that can't be kept.
+        """Takes the normalisation and the exact line from the data module.
 
         Raises:
-            InputError: For such an option.
+            InputError: For Trainer options that can't be kept.
         """
         refuse_options(self.trainer)
-        if stage == "fit":  # Trainer would count laps, and go on from an epoch's end as if from within that epoch
-            limits = self.trainer.fit_loop.epoch_loop
-            self._max_steps, limits.max_steps = limits.max_steps, -1
         data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or not isinstance(data, ReadingsDataModule):
             return
         self.normalize(data.normalization)
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
-        self.tolerances = tolerances(data.moments["train"], data.line, self.tolerance)
         if self.snap is not None:
             exact = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
             self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
             self.line = torch.stack([data.line.w, data.line.b])
-        if not data.held_out("val"):
-            self._limit_val_batches, self.trainer.limit_val_batches = self.trainer.limit_val_batches, 0
-
-    def teardown(self, stage: str) -> None:
-        """Gives the Trainer back as it was."""
-        if stage == "fit":
-            self.trainer.fit_loop.epoch_loop.max_steps = self._max_steps
-        if self._limit_val_batches is not None:
-            self.trainer.limit_val_batches, self._limit_val_batches = self._limit_val_batches, None
 
     def on_train_start(self) -> None:
-        """Lays out the steps, and refuses a learning rate with which SGD must diverge.
-
-        Raises:
-            InputError: For such a rate.
-        """
+        """Goes on from the steps of a checkpoint."""
         self.steps = int(self.steps_done)
-        self._count_steps()
-        if isinstance(self.trainer.train_dataloader, FullBatch):
-            refuse_divergence(self.trainer.train_dataloader.moments, self.trainer.optimizers[0])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
-        """Keeps the moments, if they are the batch; ends the epoch if no step is left to do."""
-        self.moments = batch if isinstance(batch, Moments) else None
-        self.lap = None
-        if self._steps_left() < 1:
+        """Prepares the lap, if the batch is that of all readings; ends the epoch if no step is left to make."""
+        self.lap, count = None, self._steps_left()
+        if count < 1:
             self.trainer.should_stop = True
             return -1
+        if isinstance(batch, Moments):
+            first = self.steps + 1
+            self.lap = Lap(batch, self.w, self.b, first, count, self.layout.between(first, self.steps + count))
         return None
 
     def optimizer_step(
@@ -208,41 +193,17 @@ class CalibrationModule(LightningModule):
         """Makes one step; with the full batch, the first of a lap by Lightning's own way, and then the rest of the lap.
 
         So the closure, its hooks, the precision plugin and the optimiser's state keep Lightning's contract.
-
-        Raises:
-            InputError: If w or b is no longer finite.
         """
-        count = 1
-        if self.moments is not None:
-            first, count = self.steps + 1, self._steps_left()
-            shown = self._shown[bisect_left(self._shown, first) : bisect_right(self._shown, first + count - 1)]
-            self.lap = Lap(self.moments, self.w, self.b, first, count, shown)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.lap is not None:
-            self.lap.go_on(optimizer.optimizer)
-        self.steps += count
+            self.lap.finish(optimizer.optimizer)
+        self.steps += 1 if self.lap is None else self.lap.count
         self.steps_done.fill_(self.steps)
-        if self.trainer.is_last_batch and self._limit_val_batches is not None:
-            self._score_training()
-        last = self.trainer.is_last_batch  # before it, the next mini-batch's loss would tell
-        if last and not bool((self.w.isfinite() & self.b.isfinite()).all()):
-            raise InputError(
-                f"--model.learning_rate: expected one with which the optimiser converges, but with "
-                f"{optimizer.param_groups[0]['lr']:g} w and b were infinite by step {self.steps}; lower it"
-            )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Stops the run when its steps are done, or when it has converged and should stop then.
-
-        Raises:
-            InputError: If it diverges.
-        """
-        before = float(outputs["loss"])
-        self._loss = before / len(self.w)
-        after = before if self.moments is None else self.moments.mse(self.w.detach(), self.b.detach()).sum().item()
-        self._refuse_growth(before, after, batch)
-        converged = self.moments is not None and self.stop_when_converged and self._is_near(self.moments)
-        if converged or self._steps_left() < 1:
+        """Stops the run when its steps are made."""
+        self._loss = float(outputs["loss"]) / len(self.w)
+        if self._steps_left() < 1:
             self.trainer.should_stop = True
 
     def on_validation_epoch_end(self) -> None:
@@ -264,8 +225,9 @@ class CalibrationModule(LightningModule):
         fits = trainer is not None and trainer.state.fn == TrainerFn.FITTING
         if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule) and not same:
             raise InputError(
-                "--data.normalization: expected that of the checkpoint's run, but these readings are normalised "
-                "differently; leave it out, with the split and the missing values as they were, or start a new fit"
+                Setting("normalization"),
+                ": expected that of the checkpoint's run, but these readings are normalised "
+                "differently; leave it out, with the split and the missing values as they were, or start a new fit",
             )
         self._resize(len(before["w"]))
 
@@ -299,11 +261,6 @@ class CalibrationModule(LightningModule):
             self.line = self.line[:, :1].repeat(1, instruments)
             self.scores = Scores(instruments)
 
-    def is_shown(self, step: int) -> bool:
-        """Whether a curve shows a step."""
-        index = bisect_left(self._shown, step)
-        return index < len(self._shown) and self._shown[index] == step
-
     def last_loss(self) -> float:
         """Returns the loss before the last step, the mean over instruments [°C²]."""
         if self.lap is not None:
@@ -315,38 +272,10 @@ class CalibrationModule(LightningModule):
         slope = w.detach().double() * self.scale.to(w.device)
         return slope, b.detach().double() - slope * self.offset.to(w.device)
 
-    def _count_steps(self) -> None:
-        """Lays out the curves over the run's steps."""
-        trainer, lap = self.trainer, int(min(self.trainer.num_training_batches, 1_000_000))
-        epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
-        if isinstance(trainer.train_dataloader, FullBatch):
-            lap = self.steps_per_epoch
-        ends = [end for end in (epochs * lap if epochs else -1, self._max_steps) if end != -1]
-        self.total_steps = min(ends) if ends else None
-        self._shown = shown_steps(self.total_steps or ENDLESS * lap, lap)
-
-    def _refuse_growth(self, before: float, after: float, batch: Batch) -> None:
-        """Ends a run whose loss has grown beyond all that a converging one passes through."""
-        if self._bound is None:
-            zero = torch.zeros_like(self.w)
-            # Readings, of which a process may have none, are a tuple too
-            at_zero = batch.mse(zero, zero).sum() if isinstance(batch, Moments | Readings) else batch[1].square().mean()
-            self._bound = GROWTH * (1.0 + float(at_zero) + before)
-        if not (math.isfinite(after) and after <= self._bound):
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise InputError(
-                f"--model.learning_rate: expected one with which the optimiser converges, but with {rate:g} the loss "
-                f"is {after:.3g} °C² by step {self.steps}; lower it"
-            )
-
-    def _is_near(self, moments: Moments) -> bool:
-        """Whether every instrument's line is within its tolerance of the exact one."""
-        return bool((self.distance(moments) <= self.tolerances).all())
-
     def _steps_left(self) -> int:
-        if self._max_steps == -1:
-            return self.steps_per_epoch
-        return min(self.steps_per_epoch, self._max_steps - self.steps)
+        """Returns how many steps an epoch may make yet, with the full batch."""
+        end = self.layout.max_steps
+        return self.steps_per_epoch if end == -1 else min(self.steps_per_epoch, end - self.steps)
 
     @property
     def _scored_line(self) -> tuple[Tensor, Tensor]:
@@ -360,32 +289,8 @@ class CalibrationModule(LightningModule):
             self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)
         self.scores.reset()
 
-    def _score_training(self) -> None:
-        """Scores the line on the training readings, where none are held out: a validation loop takes as long as a lap.
 
-        Every process has the moments of all readings, and so the same scores.
-        """
-        scores = scores_of(self.trainer.datamodule.moments["train"], *self._scored_line)  # type: ignore[attr-defined]  # set by Trainer
-        self.trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})
-
-
-def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
-    """Returns how near to the exact line SGD counts as converged, shape ``(instruments,)`` [°C].
-
-    Args:
-        moments: Of the readings.
-        line: Their least-squares line.
-        tolerance: As asked for [°C]; None means a tenth of the line's standard uncertainty at the mean indication, or
-            where there is none, a millionth of what the line spans, or what rounding makes of it.
-    """
-    if tolerance is not None:
-        return torch.full_like(line.w, tolerance)
-    span = (line.w * (moments.highest - moments.lowest)).abs()
-    least = torch.maximum(span * 1e-6, rounding(moments, line.w, line.b))
-    return torch.where(line.u_pivot > 0, line.u_pivot / 10, least)
-
-
-def _positive(option: str, value: float) -> float:
+def _positive(argument: str, value: float) -> float:
     if not (math.isfinite(value) and value > 0):
-        raise InputError(f"--model.{option}: expected a positive number, but got {value}")
+        raise InputError(Setting(argument), f": expected a positive number, but got {value}")
     return value

@@ -10,9 +10,6 @@ from lightning.pytorch.accelerators import MPSAccelerator
 from torch.optim import Optimizer
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.metrics.least_squares import stability_limit
-from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.training.laps import is_plain_sgd
 
 UNUSED = {
     "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",
@@ -106,26 +103,6 @@ def refuse_batch_options(trainer: Trainer) -> None:
                 f"--trainer.{option}: expected it to be left out, since all readings are one batch and an epoch is "
                 f"--model.steps_per_epoch steps, but got {getattr(trainer, option)}; leave it out, or use {instead}"
             )
-
-
-def refuse_divergence(moments: Moments, optimizer: Optimizer) -> None:
-    """Refuses a learning rate with which plain full-batch SGD must diverge.
-
-    Args:
-        moments: Of the normalised readings.
-        optimizer: Any.
-
-    Raises:
-        InputError: If plain SGD's learning rate isn't strictly below 2/λmax of the loss's Hessian.
-    """
-    limit = stability_limit(moments).min().item()
-    rate = float(optimizer.param_groups[0]["lr"])
-    if is_plain_sgd(optimizer) and rate >= limit:
-        raise InputError(
-            f"--model.learning_rate: expected less than {limit:.4g}, below which SGD converges on these readings "
-            f"(2/λmax of the loss's Hessian), but got {rate:g}, with which it diverges; "
-            "lower it, or normalise the indications with --data.normalization standard"
-        )
 
 
 def refuse_another_run(
