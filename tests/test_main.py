@@ -1,5 +1,4 @@
 import logging
-import resource
 import signal
 import subprocess
 import sys
@@ -161,28 +160,3 @@ def test_the_process_ends_at_once_but_after_threads_and_clean_up() -> None:
     ended = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, timeout=60)
     assert ended.stdout.splitlines() == ["said", "written", "cleaned up"]
     assert (ended.returncode, ended.stderr) == (3, "")
-
-
-def test_no_depth_of_calls_costs_system_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = list[int]()
-
-    def called() -> None:
-        pass
-
-    def loop_at(depth: int) -> None:
-        if depth:
-            return loop_at(depth - 1)
-        for _ in range(1000):
-            called()
-        return None
-
-    def probe(*printed: object, **how: object) -> None:
-        for _ in range(2):  # the first touches what is mapped
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            for depth in range(300):
-                loop_at(depth)
-            faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-
-    monkeypatch.setattr("thermofit_pl.__main__.print", probe, raising=False)
-    assert main(["--help"]) == 0
-    assert faults[1] < 500  # of a thousand and more at each border

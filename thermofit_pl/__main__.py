@@ -75,31 +75,11 @@ def _run(argv: list[str], signals: Signals) -> int:
         near = get_close_matches(argv[0], known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"expected a command, one of {', '.join(known)}, but got {printable(argv[0])!r}{hint}")
-    if named == "fit" and is_first():
-        _begin_hash(argv)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # where a process is lost, gloo writes pages
     with _no_collection():
         from thermofit_pl.cli.training import main as training
 
     return training(argv, signals)
-
-
-# Python maps memory for the frames of calls 16 kB at a time and unmaps what is left: a loop whose calls cross such a
-# border pays two system calls for each. Where SciPy is installed, imports crossed one 45,000 times, 0.3 s of a fit. For
-# a frame that is said to be large Python takes the next power of two, and all calls below find room in the other half.
-_run.__code__ = _run.__code__.replace(co_stacksize=1 << 15)
-
-
-def _begin_hash(argv: list[str]) -> None:
-    """Begins with the SHA-256 of a table that is named on the command line: while imports keep one core busy."""
-    from pathlib import Path
-
-    from thermofit_pl.tables.hashing import begin_hash
-
-    words = [(word.partition("="), after) for word, after in zip(argv, [*argv[1:], ""], strict=True)]
-    paths = [value if equals else after for (name, equals, value), after in words if name == "--data.path"]
-    if paths:
-        begin_hash(Path(paths[-1]))
 
 
 @contextmanager

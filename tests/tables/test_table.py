@@ -138,16 +138,6 @@ def test_latin_1(write: Write) -> None:
     assert rows_of(Table(path, "Fühler [°C]", "true")) == [(1.0, 2.0, 2)]
 
 
-def test_blocks_can_be_given_to_torch_without_a_copy_or_a_warning(tmp_path: Path, write: Write) -> None:
-    import torch
-
-    pl.DataFrame({"shown": [1.0, 2.0], "true": [3.0, 4.0]}).write_parquet(tmp_path / "x.parquet")
-    for path in (str(tmp_path / "x.parquet"), write(PLAIN)):
-        for block in Table(path, "shown", "true").blocks():
-            tensor = torch.from_numpy(block.indication)
-            assert tensor.data_ptr() == block.indication.ctypes.data
-
-
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,6 @@ OUTLYING = 0.001  # probability that an instrument of a normal fleet is called a
 MAD = 1.4826  # makes the median absolute deviation of normal values their standard deviation
 
 
-@lru_cache(maxsize=1)  # TensorBoard shows it too
 def fleet_summary(fleet: Calibrations) -> str:
     """Says how a fleet is: how many are fine, how they spread, and which to look at.
 

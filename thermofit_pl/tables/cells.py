@@ -140,7 +140,7 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
             values[column] = wanted.labels.codes(cells)
             continue
         if cells.dtype.is_float():
-            values[column] = _writable(cells.to_numpy())  # NaN for null; no copy where there is none
+            values[column] = cells.to_numpy()  # NaN for null; no copy where there is none
             continue
         values[column], index = numbers(cells, decimal_comma=wanted.decimal_comma, time=column == wanted.time)
         if index is not None:
@@ -151,14 +151,3 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
             path, int(rows[index]), column, cell, decimal_comma=wanted.decimal_comma, time=column == wanted.time
         )
     return values
-
-
-def _writable(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same memory as a writable array, for torch warns of those that are not; nobody writes to it."""
-    return array if array.flags.writeable else np.asarray(_Memory(array))
-
-
-class _Memory:
-    def __init__(self, array: NDArray[np.float64]) -> None:
-        self.owner = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}

@@ -19,7 +19,7 @@ from thermofit_pl.tables.checks import check
 from thermofit_pl.tables.copies import Copy
 from thermofit_pl.tables.finding import open_tables
 from thermofit_pl.tables.formats import TableFile, check_column
-from thermofit_pl.tables.hashing import FileHash, hash_of
+from thermofit_pl.tables.hashing import FileHash
 from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.text_tables import BLOCK
 
@@ -133,7 +133,7 @@ class Table:
         """
         self.dropped = 0
         if share[0] == 0:  # the process that writes the result needs it
-            self._hash = self._hash or hash_of(self._tables)
+            self._hash = self._hash or FileHash(self._tables)
         if self._sorted_by_time():
             yield from self._checked(share, progress)
         else:
@@ -202,8 +202,8 @@ class Table:
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
-        self._hash = self._hash or hash_of(self._tables)
-        return self._hash.result(self._tables)
+        self._hash = self._hash or FileHash(self._tables)
+        return self._hash.result()
 
     def frames(self, estimate_from: str) -> pl.LazyFrame:
         """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
