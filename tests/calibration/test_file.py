@@ -118,7 +118,7 @@ def test_infinite_numbers_are_not_saved(name: str, wrong: float, path: Path) -> 
     assert not path.exists()
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_altered_bytes_are_found(data: st.DataObject, path: Path) -> None:
     whole = to_text(FULL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -26,21 +25,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-FORMAT = "thermofit_pl calibrations 1"
-KEY = "thermofit_pl"  # of the provenance in Parquet's metadata
-COMMON = (
-    "coverage_probability",
-    "finish",
-    "indication_column",
-    "reference_column",
-    "data_name",
-    "data_sha256",
-    "dropped",
-    "created",
-    "version",
-    "torch",
-    "lightning",
-)
 NUMBERS = ("w", "b", "u_w", "u_pivot", "indication_mean", "s")
 INTERVALS = ("w_interval", "b_interval", "indication_range")
 
@@ -105,6 +89,8 @@ class Calibrations:
         return self._calibration(row)
 
     def _calibration(self, row: dict[str, Any]) -> Calibration:
+        from thermofit_pl.calibration.parquet_file import COMMON
+
         keys = {field.name for field in dataclasses.fields(Calibration)} - {"format", *COMMON}
         values = {key: row[key] for key in keys} | {key: self.provenance[key] for key in COMMON}
         values |= {key: None if row[key] is None else tuple(row[key]) for key in INTERVALS}
@@ -220,13 +206,17 @@ class Calibrations:
 
         Args:
             path: Where to; a file that is there is replaced.
+
+        Raises:
+            InputError: The calibrations hold what ``load`` refuses, or the file can't be written.
         """
+        from thermofit_pl.calibration.parquet_file import metadata
+
         with atomic_write(path) as temporary:
             if Path(path).suffix.lower() == ".csv":
                 flat(self.frame).write_csv(temporary)
             else:
-                metadata = {KEY: json.dumps({"format": FORMAT, **self.provenance}, ensure_ascii=False)}
-                self.frame.write_parquet(temporary, metadata=metadata)
+                self.frame.write_parquet(temporary, metadata=metadata(self.frame, self.provenance))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibrations:
@@ -236,27 +226,12 @@ class Calibrations:
             path: The file, or a run's folder with ``calibrations.parquet`` in it.
 
         Raises:
-            InputError: The file isn't one that this version knows, or can't be read.
+            InputError: The file isn't one that this version knows, was altered, or can't be read.
         """
-        import polars as pl
+        from thermofit_pl.calibration.parquet_file import read
 
         place = Path(path)
-        place = place / "calibrations.parquet" if place.is_dir() else place
-        try:
-            provenance = json.loads(pl.read_parquet_metadata(place)[KEY])
-            frame = pl.read_parquet(place)
-        except (OSError, KeyError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                f"Expected calibrations in {printable(place)}, but it could not be read as such "
-                f"({type(error).__name__}); take it from its run again, or fit again."
-            ) from None
-        wanted = ["instrument", "status", *NUMBERS, "indication_range", "sgd", "diagnostics"]
-        missing = [name for name in wanted if name not in frame.columns]
-        missing += [name for name in COMMON if name not in provenance]
-        if provenance.pop("format", None) != FORMAT or missing:
-            what = f"{missing[0]} is missing" if missing else f"its format isn't '{FORMAT}'"
-            raise InputError(f"Expected calibrations in {printable(place)}, but {what}; fit again with this version.")
-        return cls(frame, provenance)
+        return cls(*read(place / "calibrations.parquet" if place.is_dir() else place))
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
