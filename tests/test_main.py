@@ -46,7 +46,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_command(argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     ended = run(capsys, *argv)
     assert ended.code == 2
-    assert "expected a command, one of fit, validate, test, predict, apply, show, inspect, but got" in ended.err
+    assert f"expected a command, one of {', '.join(TRAINING | LIGHT)}, but got" in ended.err
     assert hint in ended.err
     assert ended.err.count("\n") == 1
 

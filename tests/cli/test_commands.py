@@ -80,13 +80,14 @@ def test_what_cannot_be_used_is_a_sentence(argv: list[str], sentence: str) -> No
     assert str(caught.value).isprintable()
 
 
-def test_neither_command_imports_what_takes_long_to_import() -> None:
+def test_no_command_imports_what_takes_long_to_import() -> None:
     slow = "{'torch', 'lightning', 'torchmetrics', 'scipy', 'matplotlib', 'mpmath'}"
     code = (
         "import sys; from thermofit_pl.cli.commands import main; main(sys.argv[1:]); "
         f"print(sorted({slow} & set(sys.modules)), 'polars' in sys.modules, file=sys.stderr)"
     )
     assert python(code, "show", "calibration.json").stderr == "[] False\n"
+    assert python(code, "export", "calibration.json", "--to", "esphome").stderr == "[] False\n"
     assert python(code, "apply", "calibration.json", "t.csv", "--output", "-").stderr == "[] True\n"
 
 

@@ -9,5 +9,6 @@ TRAINING = {
 LIGHT = {
     "apply": "corrects a table of new readings, by a calibration",
     "show": "prints a calibration",
+    "export": "writes a calibration as text for firmware, home automation, a spreadsheet or a program",
     "inspect": "shows runs in the browser: starts TensorBoard, for this computer alone",
 }

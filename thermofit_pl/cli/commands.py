@@ -1,24 +1,28 @@
-"""The light commands, which start without torch: ``apply`` corrects a table, ``show`` says what a calibration is."""
+"""The light commands, which start without torch: they use a calibration, and make none."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from thermofit_pl.apply.apply import apply
-from thermofit_pl.calibration.calibrations import load
+from thermofit_pl.calibration.calibrations import Calibrations, load
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import standard_output
-from thermofit_pl.formatting import printable
+from thermofit_pl.export.export import TARGETS
+from thermofit_pl.files import atomic_write, standard_output
+from thermofit_pl.formatting import count, printable
 from thermofit_pl.reports.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from thermofit_pl.calibration.calibration import Calibration
+
 
 def main(argv: Sequence[str]) -> int:
-    """Runs ``apply`` or ``show``.
+    """Runs a light command.
 
     Args:
         argv: The command and its arguments.
@@ -32,18 +36,57 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     calibration = load(_named(arguments.calibration))
     if arguments.command == "show":
-        with standard_output() as stream:
-            stream.write(f"{summary(calibration)}\n".encode())
-        return 0
-    apply(
-        calibration,
-        arguments.table,
-        output=arguments.output,
-        indication=arguments.indication,
-        instrument=arguments.instrument,
-        decimal_comma=arguments.decimal_comma,
-    )
+        _write(f"{summary(calibration)}\n", None)
+    elif arguments.command == "export":
+        _export(calibration, arguments.to, arguments.instrument, arguments.output)
+    else:
+        apply(
+            calibration,
+            arguments.table,
+            output=arguments.output,
+            indication=arguments.indication,
+            instrument=arguments.instrument,
+            decimal_comma=arguments.decimal_comma,
+        )
     return 0
+
+
+def _export(calibration: Calibration | Calibrations, to: str, instrument: str | None, output: str | None) -> None:
+    """Writes a calibration, or each of a fleet, as text for another program."""
+    from thermofit_pl.export.export import export
+    from thermofit_pl.export.fleet import coefficients, told, write_folder
+    from thermofit_pl.export.view import view
+
+    if not isinstance(calibration, Calibrations):
+        if instrument is not None:
+            raise InputError("Expected no --instrument, as the calibration is of one; leave it out.")
+        return _write(export(view(calibration), to), output)
+    if instrument is not None:
+        return _write(export(view(calibration[instrument], instrument), to), output)
+    if output is None or output.lower().endswith(".csv"):
+        text, refused = coefficients(calibration, to)
+        _write(text, output)
+    else:
+        number, refused = write_folder(calibration, to, Path(output))
+        _tell(f"Written: {count(number)} texts in {printable(output)}.")
+    if refused:
+        _tell(told(refused))
+    return None
+
+
+def _write(text: str, output: str | None) -> None:
+    """Writes a text to a file, or to standard output."""
+    if output is not None:
+        with atomic_write(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    else:
+        with standard_output() as stream:
+            stream.write(text.encode())
+
+
+def _tell(sentence: str) -> None:
+    if sys.stderr is not None:
+        print(sentence, file=sys.stderr)
 
 
 def _named(calibration: str) -> Path:
@@ -67,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="say what a calibration is", allow_abbrev=False)
     apply_ = commands.add_parser("apply", help="correct a table of new indications", allow_abbrev=False)
-    for command in (show, apply_):
+    export = commands.add_parser("export", help="write a calibration as text for another program", allow_abbrev=False)
+    for command in (show, apply_, export):
         command.add_argument(
             "calibration",
             metavar="CALIBRATION",
@@ -78,4 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     apply_.add_argument("--indication", metavar="NAME", help="the column to correct; default: the one it was fitted on")
     apply_.add_argument("--instrument", metavar="NAME", help="the column that names each row's instrument, for a fleet")
     apply_.add_argument("--decimal-comma", action="store_true", help="the table has 35,7 for 35.7")
+    export.add_argument("--to", metavar="TARGET", required=True, help=", ".join(TARGETS))
+    export.add_argument("--instrument", metavar="NAME", help="one of a fleet; default: all of them")
+    export.add_argument(
+        "--output",
+        metavar="FILE",
+        help="default: standard output; of a fleet: a folder for a text each, or FILE.csv for all coefficients",
+    )
     return parser

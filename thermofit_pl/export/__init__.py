@@ -1,0 +1,1 @@
+"""A calibration as text for another program: one file a target, and proven before it is printed."""
