@@ -88,6 +88,8 @@ def test_no_command_imports_what_takes_long_to_import() -> None:
     )
     assert python(code, "show", "calibration.json").stderr == "[] False\n"
     assert python(code, "export", "calibration.json", "--to", "esphome").stderr == "[] False\n"
+    assert python(code, "compare", "calibration.json", "calibration.json").stderr == "[] False\n"
+    assert "\n[] " in python(code, "report", "calibration.json").stderr
     assert python(code, "apply", "calibration.json", "t.csv", "--output", "-").stderr == "[] True\n"
 
 

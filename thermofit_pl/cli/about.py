@@ -10,5 +10,7 @@ LIGHT = {
     "apply": "corrects a table of new readings, by a calibration",
     "show": "prints a calibration",
     "export": "writes a calibration as text for firmware, home automation, a spreadsheet or a program",
+    "report": "writes a calibration as a page of HTML that prints on A4",
+    "compare": "tells what drifted between two calibrations, and whether the old corrections still hold",
     "inspect": "shows runs in the browser: starts TensorBoard, for this computer alone",
 }

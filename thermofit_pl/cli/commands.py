@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -37,6 +39,13 @@ def main(argv: Sequence[str]) -> int:
     calibration = load(_named(arguments.calibration))
     if arguments.command == "show":
         _write(f"{summary(calibration)}\n", None)
+    elif arguments.command == "compare":
+        _compare(calibration, load(_named(arguments.new)), arguments.json)
+    elif arguments.command == "report":
+        from thermofit_pl.reports.html import report
+
+        _write(report(calibration), arguments.output)
+        _tell(f"Written: {printable(arguments.output)}")
     elif arguments.command == "export":
         _export(calibration, arguments.to, arguments.instrument, arguments.output)
     else:
@@ -49,6 +58,21 @@ def main(argv: Sequence[str]) -> int:
             decimal_comma=arguments.decimal_comma,
         )
     return 0
+
+
+def _compare(old: Calibration | Calibrations, new: Calibration | Calibrations, as_json: bool) -> None:
+    """Prints what drifted between two calibrations of an instrument, or of a fleet."""
+    from thermofit_pl.calibration.compare import compare, compare_fleets, comparison_text, comparisons_text
+
+    if isinstance(old, Calibrations) and isinstance(new, Calibrations):
+        fleets = compare_fleets(old, new)
+        text, found = comparisons_text(fleets), asdict(fleets)
+    elif isinstance(old, Calibrations) or isinstance(new, Calibrations):
+        raise InputError("Expected two calibrations of one instrument, or two of fleets, but got one of each.")
+    else:
+        one = compare(old, new)
+        text, found = comparison_text(one), asdict(one)
+    _write(f"{json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text}\n", None)
 
 
 def _export(calibration: Calibration | Calibrations, to: str, instrument: str | None, output: str | None) -> None:
@@ -111,10 +135,12 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="say what a calibration is", allow_abbrev=False)
     apply_ = commands.add_parser("apply", help="correct a table of new indications", allow_abbrev=False)
     export = commands.add_parser("export", help="write a calibration as text for another program", allow_abbrev=False)
-    for command in (show, apply_, export):
+    report = commands.add_parser("report", help="write a calibration as a page of HTML", allow_abbrev=False)
+    compare = commands.add_parser("compare", help="tell what drifted between two calibrations", allow_abbrev=False)
+    for command in (show, apply_, export, report, compare):
         command.add_argument(
             "calibration",
-            metavar="CALIBRATION",
+            metavar="OLD" if command is compare else "CALIBRATION",
             help="a calibration.json, calibrations.parquet, a run's folder, or last",
         )
     apply_.add_argument("table", metavar="TABLE", help="CSV, gzipped or not, Parquet or Arrow; - for standard input")
@@ -122,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     apply_.add_argument("--indication", metavar="NAME", help="the column to correct; default: the one it was fitted on")
     apply_.add_argument("--instrument", metavar="NAME", help="the column that names each row's instrument, for a fleet")
     apply_.add_argument("--decimal-comma", action="store_true", help="the table has 35,7 for 35.7")
+    report.add_argument("--output", metavar="FILE", default="report.html", help="default: report.html")
+    compare.add_argument("new", metavar="NEW", help="likewise, of the same instrument or fleet")
+    compare.add_argument("--json", action="store_true", help="print it as JSON")
     export.add_argument("--to", metavar="TARGET", required=True, help=", ".join(TARGETS))
     export.add_argument("--instrument", metavar="NAME", help="one of a fleet; default: all of them")
     export.add_argument(

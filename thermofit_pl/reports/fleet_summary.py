@@ -83,13 +83,23 @@ def _worst(fleet: Calibrations, lined: pl.DataFrame) -> Iterator[str]:
     known = lined.drop_nulls(["u_w", "coverage_factor"])
     if not known.height:
         return
+    probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
+    worst = _ranked(known, good_to(known), "±")
+    yield f"A corrected reading is worst of ({probability}, at an end of the range): {worst}."
+    yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), '')}."
+
+
+def good_to(known: pl.DataFrame) -> NDArray[np.float64]:
+    """Returns U of a corrected reading at the worse end of each instrument's range, shape ``(instruments,)``.
+
+    Args:
+        known: Rows of instruments with uncertainties.
+    """
     ends = known["indication_range"].to_numpy() - known["indication_mean"].to_numpy()[:, None]
     farthest = np.abs(ends).max(axis=1)
     u_line = np.hypot(known["u_pivot"].to_numpy(), known["u_w"].to_numpy() * farthest)
-    good_to = known["coverage_factor"].to_numpy() * np.hypot(u_line, known["s"].to_numpy())
-    probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
-    yield f"A corrected reading is worst of ({probability}, at an end of the range): {_ranked(known, good_to, '±')}."
-    yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), '')}."
+    expanded: NDArray[np.float64] = known["coverage_factor"].to_numpy() * np.hypot(u_line, known["s"].to_numpy())
+    return expanded
 
 
 def _ranked(frame: pl.DataFrame, values: NDArray[np.float64], sign: str) -> str:
