@@ -1,5 +1,6 @@
 """What an export refuses, what it says of itself, and names that try to break it."""
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -7,15 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
-from export_views import LINE, QUADRATIC, THERMISTOR, made
+from export_views import LINE, QUADRATIC, THERMISTOR, body, made
 from made import NOTEBOOK, calibration
 
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
+from thermofit_pl.curves.offset import Offset
+from thermofit_pl.curves.polynomial import Polynomial
+from thermofit_pl.curves.proportional import Proportional
 from thermofit_pl.errors import InputError
 from thermofit_pl.export.export import TARGETS, export
 from thermofit_pl.export.formula import Powers, SteinhartHart
 from thermofit_pl.export.numbers import ascii_text, double, places, plain, single, slug
 from thermofit_pl.export.proof import Draft, prove
-from thermofit_pl.export.view import view
+from thermofit_pl.export.view import formula_of, view
 
 HOSTILE = [
     "*/ int main() { } /*",
@@ -138,3 +144,29 @@ def test_a_polynomial_moves_exactly() -> None:
     x = np.linspace(-3, 9, 7)
     assert moved.evaluate(x) == pytest.approx(Powers((36.0, 14.5, 2.0, 0.1), centre=5.0).evaluate(x), rel=1e-13)
     assert Powers((1.0, 2.0)).about(0.0) == Powers((1.0, 2.0))
+
+
+@pytest.mark.parametrize("degree", [2, 3, 5])
+def test_a_fitted_polynomial_is_held_far_from_zero_too(degree: int) -> None:
+    # a load cell's counts: in powers about 0, degree 5 would keep no digit
+    curve = Polynomial(degree, 1e6, 50.0)
+    coefficients = [20.0, 8.0, *([0.3] * (degree - 1))]
+    x = np.linspace(1e6 - 50, 1e6 + 50, 101)
+    expected = coefficients[0] + sum(w * f for w, f in zip(coefficients[1:], curve.features(x), strict=True))
+    formula = formula_of(curve, coefficients)
+    assert isinstance(formula, Powers)
+    assert formula.evaluate(x) == pytest.approx(expected, rel=1e-13)
+    for to in ("python", "c", "table"):
+        assert "differ from the calibration" in export(made(formula, (1e6 - 50, 1e6 + 50), 0.05), to)
+
+
+def test_lines_of_all_kinds_and_curves_of_ones_own() -> None:
+    for curve in (Line(), Offset(), Proportional()):
+        assert formula_of(curve, [0.5, 2.0]) == Powers((0.5, 2.0))
+    assert formula_of(Curve(), [0.5, 2.0]) is None
+    own = dataclasses.replace(made(QUADRATIC), formula=None)
+    for to in TARGETS:
+        if to != "table":
+            with pytest.raises(InputError, match=f"{to} holds, but it knows no such curve; use --to table"):
+                export(own, to)
+    assert body(export(own, "table")) == body(export(made(QUADRATIC), "table"))

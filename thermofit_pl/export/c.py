@@ -23,9 +23,9 @@ def drafts(view: View) -> Iterator[Draft]:
     """Yields headers: in float by powers of the indication, in float about the middle of the range, in double."""
     centre = to_single((view.low + view.high) / 2)
     for kind, dialect in ((np.float32, FLOAT), (np.float64, DOUBLE)):
-        formulas: list[Formula] = [view.formula]
-        if isinstance(view.formula, Powers):
-            formulas = [*view.formula.forms(centre)]
+        formulas: list[Formula] = [view.known]
+        if isinstance(view.known, Powers):
+            formulas = [*view.known.forms(centre)]
         for formula in formulas:
             yield _draft(view, formula, kind, dialect)
 

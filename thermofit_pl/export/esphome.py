@@ -9,9 +9,9 @@ import numpy as np
 
 from thermofit_pl.export.c import FLOAT
 from thermofit_pl.export.expressions import powers
-from thermofit_pl.export.formula import FloatArray, Platinum, Powers, SteinhartHart
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, Platinum, Powers, SteinhartHart
 from thermofit_pl.export.numbers import double, places, significant, to_single
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.table import knots
 from thermofit_pl.export.view import View
 
@@ -23,7 +23,7 @@ MOST = 64  # points of calibrate_linear: each costs the device three floats and 
 
 def drafts(view: View) -> Iterator[Draft]:
     """Yields the filter made for a curve; then what comes closer, a centred formula or more points."""
-    formula = view.formula
+    formula = view.known
     if isinstance(formula, Powers):
         if formula.degree > 1:
             yield _polynomial(view, formula.degree)

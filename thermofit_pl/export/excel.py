@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thermofit_pl.export.expressions import Dialect, platinum, powers, steinhart_hart
-from thermofit_pl.export.formula import Formula, Platinum, Powers
+from thermofit_pl.export.formula import CannotHoldError, Formula, Platinum, Powers
 from thermofit_pl.export.numbers import significant
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.view import View
 
 COMMENT, SUFFIX = "# ", ".txt"
@@ -25,9 +25,9 @@ REMARK = "the indication is in A2; where the locale has a decimal comma, type it
 
 def drafts(view: View) -> Iterator[Draft]:
     """Yields a formula: a polynomial in powers of the indication, then about the middle of the range."""
-    formulas: list[Formula] = [view.formula]
-    if isinstance(view.formula, Powers):
-        formulas = [*view.formula.forms(significant((view.low + view.high) / 2, DIGITS))]
+    formulas: list[Formula] = [view.known]
+    if isinstance(view.known, Powers):
+        formulas = [*view.known.forms(significant((view.low + view.high) / 2, DIGITS))]
     for formula in formulas:
         held = formula.rounded(lambda value: significant(value, DIGITS))
         yield Draft(f"={_expression(view, held)}\n".replace(" ", ""), "in float64", held.evaluate, (REMARK,))

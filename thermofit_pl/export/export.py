@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.export.proof import CannotHoldError, Draft, Proof, comments, proven
+from thermofit_pl.export.formula import CannotHoldError
+from thermofit_pl.export.proof import Draft, Proof, comments, proven
 from thermofit_pl.formatting import printable
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def _row(one: View, to: str) -> dict[str, Any]:
     if isinstance(formula, Powers):
         powers = formula.about(0.0).coefficients[1:]
         numbers |= {"w" if len(powers) == 1 else f"w{k}": value for k, value in enumerate(powers, start=1)}
-    else:
+    elif formula is not None:
         numbers |= {name: getattr(formula, name) for name in formula.__dataclass_fields__}
     u = np.asarray(one.correct(np.array([one.low, one.high])).u_single, np.float64).tolist()
     return {

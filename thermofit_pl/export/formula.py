@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thermofit_pl.errors import InputError
+
 FloatArray = NDArray[np.float64]
 Rounding = Callable[[float], float]
+
+
+class CannotHoldError(InputError):
+    """A target has no place for a curve."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from thermofit_pl.export.expressions import Dialect, platinum, powers, steinhart_hart
-from thermofit_pl.export.formula import FloatArray, Formula, Platinum, Powers
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, Formula, Platinum, Powers
 from thermofit_pl.export.numbers import double, places, significant
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.view import View
 from thermofit_pl.formatting import printable
 
@@ -26,7 +26,7 @@ SOURCE = "put your own sensor for the source"
 def drafts(view: View) -> Iterator[Draft]:
     """Yields a ``compensation`` for polynomials, and a template sensor for all."""
     decimals = max(DECIMALS, places(float(view.tolerance(view.grid()).min()) / 2))
-    formula = view.formula
+    formula = view.known
     formulas: list[Formula] = [formula]
     if isinstance(formula, Powers):
         if formula.degree <= HIGHEST:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermofit_pl.export.formula import FloatArray, SteinhartHart
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, SteinhartHart
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.thermistor import three_terms
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from thermofit_pl.export.formula import FloatArray, SteinhartHart
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, SteinhartHart
 from thermofit_pl.export.numbers import plain, to_single
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.thermistor import three_terms
 from thermofit_pl.export.view import View
 

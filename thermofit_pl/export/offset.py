@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from thermofit_pl.export.formula import Powers
-from thermofit_pl.export.proof import CannotHoldError
+from thermofit_pl.export.formula import CannotHoldError, Powers
 from thermofit_pl.export.view import View
 
 
@@ -13,7 +12,7 @@ def offset(view: View) -> float:
     Raises:
         CannotHoldError: The curve is another one.
     """
-    formula = view.formula.about(0.0) if isinstance(view.formula, Powers) else None
+    formula = view.known.about(0.0) if isinstance(view.known, Powers) else None
     if formula is None or formula.degree > 1:
         raise CannotHoldError("it holds an offset alone (slope exactly 1), and this is another curve")
     if formula.coefficients[1] != 1.0:

@@ -54,10 +54,6 @@ class Proof:
         return self.there <= self.allowed
 
 
-class CannotHoldError(InputError):
-    """A target has no place for a curve."""
-
-
 def prove(view: View, draft: Draft) -> Proof:
     """Evaluates a draft over the calibrated range.
 

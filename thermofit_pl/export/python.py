@@ -16,7 +16,7 @@ DIALECT = Dialect(double, lambda x: f"math.log({x})", lambda x: f"math.sqrt({x})
 
 def drafts(view: View) -> Iterator[Draft]:
     """Yields a function: a polynomial in powers of the indication, then about the middle of the range."""
-    formula = view.formula
+    formula = view.known
     head = f"def {view.identifier}_correct(indication):\n"
     if isinstance(formula, Powers):
         for form in formula.forms((view.low + view.high) / 2):

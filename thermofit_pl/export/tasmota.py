@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from thermofit_pl.export.formula import FloatArray
+from thermofit_pl.export.formula import CannotHoldError, FloatArray
 from thermofit_pl.export.offset import offset
-from thermofit_pl.export.proof import CannotHoldError, Draft
+from thermofit_pl.export.proof import Draft
 from thermofit_pl.export.view import View
 
 COMMENT, SUFFIX = "# ", ".txt"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from thermofit_pl.export.formula import SteinhartHart
-from thermofit_pl.export.proof import CannotHoldError
+from thermofit_pl.export.formula import CannotHoldError, SteinhartHart
 from thermofit_pl.export.view import View
 
 
@@ -13,7 +12,7 @@ def three_terms(view: View) -> SteinhartHart:
     Raises:
         CannotHoldError: The curve is another one.
     """
-    formula = view.formula
+    formula = view.known
     if not isinstance(formula, SteinhartHart):
         raise CannotHoldError("it holds thermistors alone (Steinhart-Hart or Beta)")
     if formula.square:

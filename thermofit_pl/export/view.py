@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermofit_pl.export.formula import FloatArray, Formula, Powers
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, Formula, Powers
 from thermofit_pl.export.numbers import between, slug
 
 if TYPE_CHECKING:
     from thermofit_pl.calibration.calibration import Calibration, Corrected
+    from thermofit_pl.curves.base import Curve
 
 TENTH = 0.1  # of u: what the numbers of a target may add to it unnoticed
 SHARE = 1e-4  # of the range's span in the reference's unit: the same where u is unknown, or 0
@@ -27,7 +28,7 @@ class View:
     Attributes:
         name: The instrument's, or that of the column that the indications came from.
         identifier: The name as every target takes it.
-        formula: Its curve.
+        formula: Its curve; None for a curve of the user's own.
         correct: The calibration's own answer for indications of shape ``(N,)``, in float64.
         low: The smallest indication of the calibrated range.
         high: The largest.
@@ -39,7 +40,7 @@ class View:
 
     name: str
     identifier: str
-    formula: Formula
+    formula: Formula | None
     correct: Callable[[FloatArray], Corrected]
     low: float
     high: float
@@ -47,6 +48,17 @@ class View:
     version: str
     unit: str = "°C"
     indication_unit: str | None = None
+
+    @property
+    def known(self) -> Formula:
+        """Its curve, for targets that take no other.
+
+        Raises:
+            CannotHoldError: It is one of the user's own.
+        """
+        if self.formula is None:
+            raise CannotHoldError("it knows no such curve")
+        return self.formula
 
     def grid(self) -> FloatArray:
         """The indications at which a text is proven, ascending."""
@@ -75,6 +87,25 @@ class View:
         half = (high - low) / 2
         inside = [between(low + half * (1 - math.cos(math.pi * k / degree)), high - low) for k in range(1, degree)]
         return np.array([low, *inside, high])
+
+
+def formula_of(curve: Curve, coefficients: Sequence[float]) -> Formula | None:
+    """Returns a curve as targets hold it, or None for one that none of them knows.
+
+    Args:
+        curve: The curve.
+        coefficients: b and w.
+    """
+    from thermofit_pl.curves.line import Line
+    from thermofit_pl.curves.offset import Offset
+    from thermofit_pl.curves.polynomial import Polynomial
+    from thermofit_pl.curves.proportional import Proportional
+
+    if isinstance(curve, Polynomial) and curve.centre is not None:
+        # about the centre of its own basis the powers lose no digits, however far from 0 that is
+        there = Polynomial(curve.degree, 0.0, curve.half)
+        return Powers(tuple(there.conventional(np.array(coefficients)).tolist()), curve.centre)
+    return Powers(tuple(coefficients)) if isinstance(curve, (Line, Offset, Proportional)) else None
 
 
 def view(calibration: Calibration, name: str | None = None, identifier: str | None = None) -> View:
