@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from thermofit_pl import CalibrationModule, ReadingsDataModule
 from thermofit_pl.callbacks.checkpoints import EpochCheckpoint
-from thermofit_pl.callbacks.result import StepBar
+from thermofit_pl.callbacks.progress import StepBar
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.distributed.signals import Signals
 

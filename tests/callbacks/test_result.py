@@ -18,7 +18,9 @@ import torch
 from lightning.pytorch import Trainer
 from running import run, table
 
-from thermofit_pl.callbacks.result import LINES, SaveConfig, StepBar, WriteCalibration, is_printed
+from thermofit_pl.callbacks.config import SaveConfig
+from thermofit_pl.callbacks.progress import LINES, StepBar, is_printed
+from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
-from thermofit_pl.callbacks.result import own
 from thermofit_pl.files import atomic_write
 from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.reports import figures, fleet_figures
@@ -26,7 +25,7 @@ from thermofit_pl.reports.summary import summary
 from thermofit_pl.reports.tensorboard import Board, as_code, as_list
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.laps import PlainSgd, Points, is_plain_sgd
-from thermofit_pl.training.module import CalibrationModule
+from thermofit_pl.training.module import CalibrationModule, calibration_module
 from thermofit_pl.training.options import is_rehearsal
 from thermofit_pl.training.steps import POINTS
 
@@ -75,7 +74,7 @@ class Curves(Callback):
         """Writes the run's settings before its first step, so that a run that fails has a row too."""
         if self._start is not None or not self._writes(trainer):
             return
-        module = own(pl_module)
+        module = calibration_module(pl_module)
         self._start = module.steps, module.w.detach().cpu().clone(), module.b.detach().cpu().clone()
         settings = settings_of(trainer, module)
         for board in self._tensorboards(trainer):
@@ -92,7 +91,7 @@ class Curves(Callback):
         """Keeps the points of a lap, or of a mini-batch's step, and writes them now and then."""
         if not self._writes(trainer):
             return
-        module = own(pl_module)
+        module = calibration_module(pl_module)
         if module.lap is not None:
             self._keep(module.lap.points)
         elif module.layout.shows(module.steps):
@@ -105,7 +104,7 @@ class Curves(Callback):
         """Keeps the scores of the validation readings; where no fit runs, writes them."""
         if trainer.sanity_checking or not self._writes(trainer):
             return
-        module = own(pl_module)
+        module = calibration_module(pl_module)
         if trainer.state.fn == "fit":
             self._keep_scores_if_due(trainer, module)
         else:
@@ -115,12 +114,12 @@ class Curves(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keeps the scores of the training readings, where none are held out and no validation runs."""
         if not trainer.enable_validation and self._writes(trainer):
-            self._keep_scores_if_due(trainer, own(pl_module))
+            self._keep_scores_if_due(trainer, calibration_module(pl_module))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the scores of the test readings."""
         if self._writes(trainer):
-            module = own(pl_module)
+            module = calibration_module(pl_module)
             self._keep_scores(trainer, int(module.steps_done), "test/")
             self._write(trainer, module)
 
@@ -128,7 +127,7 @@ class Curves(Callback):
         """Writes the end of the curves, the result, the summary and the figures."""
         if not self._writes(trainer):
             return
-        module = own(pl_module)
+        module = calibration_module(pl_module)
         if module.steps and module.steps > max((*self._new.steps[-1:], *self._path.steps[-1:]), default=0):
             self._keep(point(module, module.last_loss()))
         if module.steps > self._last_scores:
@@ -147,7 +146,7 @@ class Curves(Callback):
         """Writes what there is, and into the run's row that it failed."""
         if self._start is None or not self._writes(trainer):
             return
-        self._write(trainer, own(pl_module))
+        self._write(trainer, calibration_module(pl_module))
         for board in self._tensorboards(trainer):
             board.end(success=False)
             board.flush()

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from thermofit_pl.callbacks.predictions import WritePredictions
-from thermofit_pl.callbacks.result import WriteCalibration, own
+from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.cli.run_folder import ROOT
 from thermofit_pl.formatting import count
@@ -16,7 +16,7 @@ from thermofit_pl.reports import figures as drawing
 from thermofit_pl.reports.summary import summary
 from thermofit_pl.tables.split import Part
 from thermofit_pl.training.datamodule import ReadingsDataModule
-from thermofit_pl.training.module import CalibrationModule
+from thermofit_pl.training.module import CalibrationModule, calibration_module
 from thermofit_pl.training.options import is_rehearsal
 
 HELD_OUT: dict[Part, str] = {"val": "validation", "test": "the test"}
@@ -60,7 +60,7 @@ def print_predictions(trainer: Trainer, done: WritePredictions) -> None:
     """
     missing = f", {count(done.missing)} of them empty for want of an indication" if done.missing else ""
     where = "not written: a rehearsal" if is_rehearsal(trainer) else done.path
-    line = line_name(own(trainer.lightning_module))
+    line = line_name(calibration_module(trainer.lightning_module))
     print(f"{count(done.count)} rows, with an estimate each by {line}{missing}: {where}")
 
 
@@ -73,7 +73,7 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
         drawn: The figures.
         figures: Whether figures were asked for.
     """
-    module, data = own(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
+    module, data = calibration_module(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
     assert isinstance(data, ReadingsDataModule)
     assert written.calibration is not None
     print(summary(written.calibration))
@@ -111,7 +111,7 @@ def print_scores(trainer: Trainer, command: str) -> None:
         trainer: Which has them.
         command: Its name.
     """
-    module, data = own(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
+    module, data = calibration_module(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
     assert isinstance(data, ReadingsDataModule)
     metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items()}
     limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches

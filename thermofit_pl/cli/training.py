@@ -15,8 +15,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from thermofit_pl.callbacks.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
+from thermofit_pl.callbacks.config import SaveConfig
 from thermofit_pl.callbacks.predictions import ESTIMATE, WritePredictions
-from thermofit_pl.callbacks.result import SaveConfig, StepBar, WriteCalibration
+from thermofit_pl.callbacks.progress import ReadingBar, StepBar
+from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.cli import processes
 from thermofit_pl.cli.arguments import (
@@ -151,6 +153,7 @@ class CLI(LightningCLI):
             config["enable_model_summary"] = bool(config["enable_model_summary"])
             asked = config["enable_progress_bar"]
             config["enable_progress_bar"] = asked is True or (self.subcommand == "fit" and asked is None)
+            self.datamodule.progress = ReadingBar() if config["enable_progress_bar"] and is_first() else None
         try:
             with processes.registered():
                 trainer = super().instantiate_trainer(**kwargs)

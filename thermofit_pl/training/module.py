@@ -294,3 +294,14 @@ def _positive(argument: str, value: float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise InputError(Setting(argument), f": expected a positive number, but got {value}")
     return value
+
+
+def calibration_module(module: LightningModule) -> CalibrationModule:
+    """Returns the module as what it is.
+
+    Raises:
+        TypeError: If it is another one.
+    """
+    if not isinstance(module, CalibrationModule):
+        raise TypeError(f"Expected a CalibrationModule, but got {type(module).__name__}")
+    return module
