@@ -6,21 +6,25 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from thermofit_pl.__main__ import main
 
-CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
+FLEET = FOLDER / "fleet.yaml"  # its promise is of several lines
 PROMISE = re.compile(
     r"SGD to end at w (\S+), b (\S+) on .* indications, and the least-squares line (\S+) · indication − (\d+\.\d+)\."
 )
 
 
 def test_there_are_configs() -> None:
-    assert {path.stem for path in CONFIGS} >= {"notebook", "adam", "minibatches", "early"}
+    assert {path.stem for path in CONFIGS} >= {"notebook", "adam", "minibatches", "early", "fleet"}
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted({*CONFIGS} - {FLEET}), ids=lambda path: path.stem)
 def test_config_gives_what_it_promises(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,3 +40,18 @@ def test_config_gives_what_it_promises(
         assert float(came) == pytest.approx(float(promised), abs=0.6 * 10**-digits)
     assert calibration["w"] == pytest.approx(float(promise[3]), abs=5e-7)
     assert calibration["b"] == pytest.approx(-float(promise[4]), abs=5e-5)
+
+
+def test_the_fleet_has_the_lines_that_it_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("configs").symlink_to(FOLDER)
+    promised = re.findall(r"(\w+): (\S+) · indication − (\d+\.\d+)", FLEET.read_text(encoding="utf-8"))
+    assert main(["fit", "--figures=false", "--config", "configs/fleet.yaml"]) == 0
+    frame = pl.read_parquet("logs/fit/version_0/calibrations.parquet")
+    assert [name for name, *_ in promised] == frame["instrument"].to_list() == ["cellar", "hall", "oven"]
+    readings = pl.read_csv(FOLDER / "fleet.csv")
+    for (name, w, b), row in zip(promised, frame.iter_rows(named=True), strict=True):
+        own = readings.filter(probe=name)
+        line = np.polyfit(own["shown"], own["celsius"], 1)
+        assert (row["w"], row["b"]) == pytest.approx(tuple(line), rel=1e-9)
+        assert [float(w), -float(b)] == pytest.approx(line, rel=3e-6)  # six digits

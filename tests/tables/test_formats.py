@@ -268,7 +268,7 @@ def outcome(path: str, **options: Any) -> tuple[int, int, int] | str:
     try:
         readings = sum(len(block.rows) for block in Table(path, "shown", "true", **options).blocks())
         whole = Table(path, "shown", **{**options, "missing": "drop"})
-        return readings, sum(map(len, whole.indications())), whole.frames("_x").collect().height
+        return readings, sum(len(indication) for indication, _ in whole.indications()), whole.frames().collect().height
     except InputError as error:
         return str(error)
 

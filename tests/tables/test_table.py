@@ -423,10 +423,9 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path, kind: str) -> None:
 def test_indications_and_frames_have_every_row(write: Write) -> None:
     text = 'shown;note;true\n1,5; a ;1\n\n;"x;y";\n3;"two\nlines";3\n'
     table = Table(write(text), "shown", decimal_comma=True, missing="drop")
-    shown = np.concatenate(list(table.indications()))
+    shown = np.concatenate([indication for indication, _ in table.indications()])
     np.testing.assert_array_equal(shown, [1.5, np.nan, 3.0])
-    copy = table.frames("_shown").collect()
-    assert copy["_shown"].to_list() == [1.5, None, 3.0]
+    copy = table.frames().collect()
     assert copy["note"].to_list() == [" a ", "x;y", "two\nlines"]
     assert [cell or None for cell in copy["shown"]] == ["1,5", None, "3"]
     with pytest.raises(InputError, match=r"row 4: .* missing"):
@@ -436,22 +435,22 @@ def test_indications_and_frames_have_every_row(write: Write) -> None:
 def test_frames_keep_types_and_lay_files_below_one_another(write: Write, tmp_path: Path) -> None:
     pl.DataFrame({"shown": [1], "when": [date(2024, 1, 1)]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"shown": [2], "note": ["n"]}).write_parquet(tmp_path / "b.parquet")
-    copy = Table(str(tmp_path), "shown").frames("_x").collect()
-    assert copy.rows() == [(1, date(2024, 1, 1), 1.0, None), (2, None, 2.0, "n")]
+    copy = Table(str(tmp_path), "shown").frames().collect()
+    assert copy.rows() == [(1, date(2024, 1, 1), None), (2, None, "n")]
     assert copy.schema["shown"] == pl.Int64
 
 
 def test_frames_number_columns_of_the_same_name(write: Write) -> None:
-    copy = Table(write("a,shown,a,,\n1,2,3,4,5\n"), "shown").frames("_x").collect()
-    assert copy.columns == ["a", "shown", "a_2", "", "_2", "_x"]
-    assert copy.row(0) == ("1", "2", "3", "4", "5", 2.0)
+    copy = Table(write("a,shown,a,,\n1,2,3,4,5\n"), "shown").frames().collect()
+    assert copy.columns == ["a", "shown", "a_2", "", "_2"]
+    assert copy.row(0) == ("1", "2", "3", "4", "5")
 
 
 def test_frames_of_a_table_that_changed(write: Write) -> None:
     table = Table(write(PLAIN), "shown")
     write(PLAIN * 3)
     with pytest.raises(InputError, match=r"changed while it was read"):
-        table.frames("_x").collect()
+        table.frames().collect()
 
 
 def test_a_share_that_cannot_be() -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from thermofit_pl.tables.formats import TableFile
+    from thermofit_pl.tables.table import Table
 
 ESTIMATE = "estimate"  # the column that predict adds
-NUMBER = "indication of thermofit_pl"  # the column that a copy of a table brings along
 
 
 class WritePredictions(Callback):
@@ -32,14 +32,18 @@ class WritePredictions(Callback):
     Attributes:
         path: Where they were written.
         count: How many rows.
-        missing: How many of them have no estimate, since they have no indication.
+        columns: How many estimates a row has.
+        missing: How many indications are missing, and so have no estimate.
+        unknown: How many have no estimate, since their instrument is unknown or has no line.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path: Path | None = None
         self.count = 0
+        self.columns = 1
         self.missing = 0
+        self.unknown = 0
         self._estimates: list[Tensor] = []
 
     def on_predict_batch_end(
@@ -51,7 +55,10 @@ class WritePredictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps a batch's estimates: eight bytes a row."""
+        """Keeps a batch's estimates: eight bytes each."""
+        missing = int(batch[0].isnan().sum())
+        self.missing += missing
+        self.unknown += int(outputs.isnan().sum()) - missing
         self._estimates.append(outputs.detach().cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -61,15 +68,22 @@ class WritePredictions(Callback):
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]  # set by the connector, not in the class
-        estimate = pl.Series(ESTIMATE, torch.cat(self._estimates).numpy()).fill_nan(None)
-        self.count, self.missing = len(estimate), estimate.null_count()
+        names = estimate_names(data.table)
+        found = torch.cat(self._estimates).numpy().reshape(-1, len(names))
+        self.count, self.columns = found.shape
         if is_rehearsal(trainer):
             return
-        rows = data.table.frames(NUMBER).drop(NUMBER).head(self.count)  # fewer than all with limit_predict_batches
-        frame = pl.concat([rows, pl.LazyFrame([estimate])], how="horizontal")
+        estimates = [pl.Series(name, column).fill_nan(None) for name, column in zip(names, found.T, strict=True)]
+        rows = data.table.frames().head(self.count)  # fewer than all with limit_predict_batches
+        frame = pl.concat([rows, pl.LazyFrame(estimates)], how="horizontal")
         self.path = self.folder / f"predictions{suffix(data.table.format)}"
         with atomic_write(self.path) as temporary, no_panic(data.table.files[0]):
             write(frame, temporary, data.table.format, decimal_comma=data.decimal_comma)
+
+
+def estimate_names(table: Table) -> list[str]:
+    """Returns the names of the columns that predict adds: as ``apply``, one for each column of indications."""
+    return [f"{probe}.{ESTIMATE}" for probe in table.probes] or [ESTIMATE]
 
 
 def suffix(like: TableFile) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch import Callback, Trainer
@@ -9,9 +11,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from thermofit_pl.callbacks.predictions import WritePredictions
 from thermofit_pl.callbacks.result import WriteCalibration
+from thermofit_pl.callbacks.scores import WriteScores
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.cli.run_folder import ROOT
-from thermofit_pl.formatting import count
+from thermofit_pl.formatting import count, printable
+from thermofit_pl.metrics.scores import InstrumentScores
 from thermofit_pl.reports import figures as drawing
 from thermofit_pl.reports.summary import summary
 from thermofit_pl.tables.split import Part
@@ -19,12 +23,14 @@ from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule, calibration_module
 from thermofit_pl.training.options import is_rehearsal
 
+SHOWN = 20  # instruments in a table of scores; all are in the file
 HELD_OUT: dict[Part, str] = {"val": "validation", "test": "the test"}
 
 
 def line_name(module: CalibrationModule) -> str:
-    """Says whose line a module's calibration holds."""
-    return "the least-squares line" if module.line.isfinite().all() else "SGD's line"
+    """Says whose line a module's calibration holds, or lines, where it is of several instruments."""
+    whose = "SGD's" if module.line.isnan().any() else "the least-squares"
+    return f"{whose} line" if module.instruments is None else f"{whose} line of its instrument"
 
 
 def report(trainer: Trainer, *, command: str, figures: bool) -> None:
@@ -58,10 +64,13 @@ def print_predictions(trainer: Trainer, done: WritePredictions) -> None:
         trainer: Whose.
         done: Has written them.
     """
-    missing = f", {count(done.missing)} of them empty for want of an indication" if done.missing else ""
+    empty = [f"{count(done.missing)} of them empty for want of an indication"] if done.missing else []
+    if done.unknown:
+        empty.append(f"{count(done.unknown)} of them empty as the instrument is unknown or has no line")
     where = "not written: a rehearsal" if is_rehearsal(trainer) else done.path
     line = line_name(calibration_module(trainer.lightning_module))
-    print(f"{count(done.count)} rows, with an estimate each by {line}{missing}: {where}")
+    each = f"{count(done.columns)} estimates" if done.columns > 1 else "an estimate"
+    print(f"{', '.join([f'{count(done.count)} rows, with {each} each by {line}', *empty])}: {where}")
 
 
 def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path], *, figures: bool) -> None:
@@ -117,11 +126,46 @@ def print_scores(trainer: Trainer, command: str) -> None:
     limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches
     part = "" if isinstance(limit, float) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
     print(f"{command}: {line_name(module)} on {data.source('val' if command == 'validate' else 'test')}{part}")
-    if not metrics:
-        print("No scores: no readings were taken.")
+    each = module.instrument_scores
+    if not metrics or math.isnan(metrics["rmse"]):
+        why = "no readings were taken" if each is None or not each.left_out else "no reading's instrument has a line"
+        print(f"No scores: {why}.")
         return
     mean_error = 0.0 if abs(metrics["mean_error"]) < 1e-9 * metrics["rmse"] else metrics["mean_error"]  # rounding
     print(
         f"rmse {metrics['rmse']:.4g} °C   mean error {mean_error:+.4g} °C   "
         f"largest error {metrics['largest_error']:+.4g} °C   R² {metrics['r2']:.6g}"
     )
+    if each is None:
+        return
+    if each.left_out:
+        print(f"{count(each.left_out)} readings were left out: their instrument is unknown or has no line.")
+    print_scores_by_instrument(module.instruments or [], each)
+    written = next((done for done in trainer.callbacks if isinstance(done, WriteScores)), None)  # type: ignore[attr-defined]
+    if written is not None and written.path is not None:
+        print(f"Written: {written.path}")
+
+
+def print_scores_by_instrument(names: Sequence[str], scores: InstrumentScores) -> None:
+    """Prints a table with a row for each instrument that has scores, those with the largest rmse first.
+
+    Args:
+        names: Of the instruments.
+        scores: Theirs.
+    """
+    rmse = scores.rmse.nan_to_num(-1.0)
+    order = [at for at in rmse.argsort(descending=True, stable=True).tolist() if rmse[at] >= 0]
+    columns = (scores.readings, scores.rmse, scores.mean_error, scores.largest_error)
+    rows: list[tuple[str, ...]] = [("instrument", "readings", "rmse [°C]", "mean error [°C]", "largest error [°C]")]
+    for at in order[:SHOWN]:
+        n, *numbers = (column[at].item() for column in columns)
+        if abs(numbers[1]) < 1e-9 * numbers[0]:
+            numbers[1] = 0.0  # rounding
+        texts = [f"{number:{'.4g' if column == 0 else '+.4g'}}" for column, number in enumerate(numbers)]
+        rows.append((printable(names[at], 40), count(int(n)), *texts))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells))
+    if len(order) > SHOWN:
+        print(f"… and {count(len(order) - SHOWN)} more, each with a smaller rmse.")

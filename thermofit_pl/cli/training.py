@@ -16,9 +16,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from thermofit_pl.callbacks.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
 from thermofit_pl.callbacks.config import SaveConfig
-from thermofit_pl.callbacks.predictions import ESTIMATE, WritePredictions
+from thermofit_pl.callbacks.predictions import WritePredictions, estimate_names
 from thermofit_pl.callbacks.progress import ReadingBar, StepBar
 from thermofit_pl.callbacks.result import WriteCalibration
+from thermofit_pl.callbacks.scores import WriteScores
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.cli import processes
 from thermofit_pl.cli.arguments import (
@@ -35,6 +36,7 @@ from thermofit_pl.cli.warning_filters import quiet
 from thermofit_pl.distributed.exit_reason import is_first
 from thermofit_pl.distributed.signals import Signals
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import quoted
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
 from thermofit_pl.training.options import (
@@ -189,7 +191,8 @@ class CLI(LightningCLI):
         result = partial(getattr, self.written, "calibration")  # no lambda: spawned processes are sent it
         self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
         callbacks: list[Callback] = [] if config["fast_dev_run"] else [SaveConfig(folder, self.text)]
-        callbacks += [self.written] if fits else [self.predictions] if self.subcommand == "predict" else []
+        ends = {"fit": self.written, "predict": self.predictions}
+        callbacks.append(ends.get(str(self.subcommand)) or WriteScores(folder))
         if config["barebones"]:
             return callbacks
         callbacks.append(self.curves)
@@ -242,9 +245,9 @@ class CLI(LightningCLI):
                 "--trainer.strategy: expected one process for predict, or ddp, but got one that forks; leave it out"
             )
         table = self.datamodule.open(reference=False)
-        if ESTIMATE in table.columns:
+        if taken := [name for name in estimate_names(table) if name in table.columns]:
             raise InputError(
-                f"--data.path: expected a table without a column '{ESTIMATE}', which predict adds; rename it"
+                f"--data.path: expected a table without a column {quoted(taken[0])}, which predict adds; rename it"
             )
         if is_first():
             for _ in table.indications():

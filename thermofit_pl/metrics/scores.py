@@ -1,7 +1,8 @@
-"""How well a line does on readings: by their moments, and by the largest error, with its sign."""
+"""How well lines do on readings, over all and by instrument: by moments, and by the largest error, with its sign."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,14 +10,18 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.tables.labels import UNKNOWN
 
 
 class LargestError(Metric):
-    """The estimate − reference that is farthest from zero, with its sign [°C].
+    """The estimate − reference that is farthest from zero, with its sign, of each instrument [°C].
+
+    Args:
+        instruments: Number of instruments.
 
     Example:
         >>> LargestError()(torch.tensor([1.0, 4.0, 0.0]), torch.tensor([2.0, 2.0, 3.0]))
-        tensor(-3., dtype=torch.float64)
+        tensor([-3.], dtype=torch.float64)
     """
 
     full_state_update = False
@@ -25,68 +30,129 @@ class LargestError(Metric):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:  # kwargs are torchmetrics' own
+    def __init__(self, instruments: int = 1, **kwargs: Any) -> None:  # kwargs are torchmetrics' own
         super().__init__(**kwargs)
-        self.add_state("lowest", torch.tensor(torch.inf, dtype=torch.float64), dist_reduce_fx="min")
-        self.add_state("highest", torch.tensor(-torch.inf, dtype=torch.float64), dist_reduce_fx="max")
+        infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
+        self.add_state("lowest", infinite, dist_reduce_fx="min")
+        self.add_state("highest", -infinite, dist_reduce_fx="max")
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds estimates and their references, both of shape ``(N,)`` [°C]."""
-        if target.numel():
-            low, high = (preds.double() - target.double()).aminmax()
-            self.lowest = torch.minimum(self.lowest, low)
-            self.highest = torch.maximum(self.highest, high)
+    def update(self, preds: Tensor, target: Tensor, instrument: Tensor | None = None) -> None:
+        """Adds readings; one without an estimate counts for nothing.
+
+        Args:
+            preds: Estimates, shape ``(N,)`` [°C]; NaN where there is none.
+            target: Their references, shape ``(N,)`` [°C].
+            instrument: Index of each one's instrument, shape ``(N,)``; None where there is one.
+        """
+        error = preds.detach().double() - target.double()
+        index = torch.zeros_like(error, dtype=torch.long) if instrument is None else instrument
+        known, index = error[~error.isnan()], index[~error.isnan()]
+        self.lowest = self.lowest.scatter_reduce(0, index, known, "amin")
+        self.highest = self.highest.scatter_reduce(0, index, known, "amax")
 
     def compute(self) -> Tensor:
-        """Returns the largest error, shape ``()`` [°C]; NaN without readings."""
-        largest = torch.where(-self.lowest > self.highest, self.lowest, self.highest)
-        return torch.where(self.highest < self.lowest, torch.nan, largest)
+        """Returns the largest error of each instrument, shape ``(instruments,)`` [°C]; NaN without readings."""
+        return farther(self.lowest, self.highest)
+
+
+@dataclass(frozen=True)
+class InstrumentScores:
+    """How well each instrument's line does on its own readings; tensors of shape ``(instruments,)``.
+
+    Attributes:
+        readings: How many there are.
+        rmse: [°C]; this and the following are NaN without readings, or without a line.
+        mean_error: [°C].
+        largest_error: With its sign [°C].
+        r2: Share of the references' variation that the line explains.
+        left_out: How many readings are of an instrument that is unknown, or has no line: in no score.
+    """
+
+    readings: Tensor
+    rmse: Tensor
+    mean_error: Tensor
+    largest_error: Tensor
+    r2: Tensor
+    left_out: int
 
 
 class Scores(nn.Module):
     """The scores of a line on readings that come in batches, or as the moments of all.
 
     Args:
-        instruments: Number of instruments.
+        instruments: Number of instruments; None where there is one, which no batch names.
     """
 
-    def __init__(self, instruments: int = 1) -> None:
+    def __init__(self, instruments: int | None = None) -> None:
         super().__init__()
-        self.moments = Moments(instruments)
-        self.largest_error = LargestError()
-        self._whole = False  # whether every process has all readings, by their moments
+        self._one = instruments is None
+        rows = 1 if instruments is None else instruments + 1  # the last for readings of unknown instruments
+        self.moments = Moments(rows)
+        self.largest_error = LargestError(rows)
+        self._whole: dict[str, Tensor] | None = None  # where every process has all readings, by their moments
 
-    def update(self, batch: Moments | tuple[Tensor, Tensor], w: Tensor, b: Tensor) -> None:
+    def update(self, batch: Moments | tuple[Tensor, ...], w: Tensor, b: Tensor) -> None:
         """Adds readings.
 
         Args:
-            batch: Raw indications and references, each of shape ``(N,)``; or the moments of all.
-            w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit].
+            batch: Raw indications and references, and of several instruments the index of each reading's (``UNKNOWN``
+                for none of them), each of shape ``(N,)``; or the moments of all.
+            w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit]; NaN for an instrument without one.
             b: Intercept of the line, shape ``(instruments,)`` [°C].
         """
         if isinstance(batch, Moments):
-            self.moments.merge_state(batch)
-            self._whole = True
+            self._whole = scores_of(batch, w, b)
             return
-        indication, reference = batch
-        self.moments.update(indication, reference)
-        self.largest_error.update(w * indication + b, reference)
+        indication, reference, *more = batch
+        if self._one:
+            self.moments.update(indication, reference)
+            self.largest_error.update(w * indication + b, reference)
+            return
+        estimate = rows_of(w, more[0]) * indication + rows_of(b, more[0])
+        row = torch.where(more[0] == UNKNOWN, len(w), more[0])
+        self.moments.update(indication, reference, row)
+        self.largest_error.update(estimate, reference, row)
 
-    def compute(self, w: Tensor, b: Tensor) -> dict[str, Tensor]:
-        """Returns the line's scores over all processes, each of shape ``()``.
+    def compute(self, w: Tensor, b: Tensor) -> tuple[dict[str, Tensor], InstrumentScores | None]:
+        """Returns the line's scores over all processes, each of shape ``()``, and of several instruments those of each.
 
-        The largest error is among them where the readings themselves were seen.
+        Of readings that came as their moments, there are neither the largest error nor each instrument's scores.
         """
-        scores = scores_of(self.moments if self._whole else self.moments.synced(), w, b)
-        if not self._whole and self.largest_error.update_called:
-            scores["largest_error"] = self.largest_error.compute()
-        return scores
+        if self._whole is not None:
+            return self._whole, None
+        moments, largest = self.moments.synced(), None
+        if not self._one:
+            w, b = (torch.cat([value, value.new_full((1,), torch.nan)]) for value in (w, b))
+        scores = scores_of(moments, w, b)
+        if self.largest_error.update_called:
+            largest = self.largest_error.compute()
+            ends = largest.nan_to_num(torch.inf).amin(), largest.nan_to_num(-torch.inf).amax()
+            scores["largest_error"] = farther(*ends)
+        if self._one or largest is None:
+            return scores, None
+        return scores, scores_by_instrument(moments, w, b, largest)
 
     def reset(self) -> None:
         """Forgets all readings."""
         self.moments.reset()
         self.largest_error.reset()
-        self._whole = False
+        self._whole = None
+
+
+def rows_of(parameters: Tensor, instrument: Tensor) -> Tensor:
+    """Returns the parameters of each reading's instrument, shape ``instrument.shape + parameters.shape[1:]``.
+
+    Args:
+        parameters: One row an instrument, shape ``(instruments, …)``.
+        instrument: Index of each reading's instrument, any shape; NaN is what ``UNKNOWN``, the last row, has.
+    """
+    return torch.cat([parameters, parameters.new_full((1, *parameters.shape[1:]), torch.nan)])[instrument]
+
+
+def farther(lowest: Tensor, highest: Tensor) -> Tensor:
+    """Returns which of the lowest and the highest error is farther from zero [°C]; NaN where there is none."""
+    largest = torch.where(-lowest > highest, lowest, highest)
+    return torch.where(highest < lowest, torch.nan, largest)
 
 
 def scores_of(moments: Moments, w: Tensor, b: Tensor) -> dict[str, Tensor]:
@@ -94,15 +160,51 @@ def scores_of(moments: Moments, w: Tensor, b: Tensor) -> dict[str, Tensor]:
 
     Args:
         moments: Of the readings.
-        w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit].
+        w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit]; readings of an instrument with NaN count
+            for nothing.
         b: Intercept of the line, shape ``(instruments,)`` [°C].
     """
-    w, b = (value.to(moments.moments.device) for value in (w, b))
-    n = moments.count.sum()
-    mse = (moments.mse(w, b) * moments.count).sum() / n
-    variation = (moments.sse + moments.slope.square() * moments.sxx).sum()
+    known, count, w, b = _with_line(moments, w, b)
+    n = count.sum()
+    mse = (moments.mse(w, b) * count).sum() / n
+    variation = torch.where(known, _variation(moments), 0.0).sum()
     return {
         "rmse": mse.sqrt(),
-        "mean_error": (moments.mean_error(w, b) * moments.count).sum() / n,
+        "mean_error": (moments.mean_error(w, b) * count).sum() / n,
         "r2": torch.where(variation > 0, 1 - mse * n / variation, torch.nan),
     }
+
+
+def scores_by_instrument(moments: Moments, w: Tensor, b: Tensor, largest_error: Tensor) -> InstrumentScores:
+    """Returns what the moments of raw readings say of each instrument's line.
+
+    Args:
+        moments: Of the readings; those of unknown instruments stand in the last row.
+        w: Slope of each line, shape ``(rows,)`` [°C per indicated unit]; NaN for an instrument without one.
+        b: Intercept of each line, shape ``(rows,)`` [°C].
+        largest_error: Shape ``(rows,)`` [°C].
+    """
+    known, count, w, b = _with_line(moments, w, b)
+    scored, mse, variation = count > 0, moments.mse(w, b), _variation(moments)
+    columns = {
+        "rmse": torch.where(scored, mse.sqrt(), torch.nan),
+        "mean_error": torch.where(scored, moments.mean_error(w, b), torch.nan),
+        "largest_error": largest_error,
+        "r2": torch.where(scored & (variation > 0), 1 - mse * count / variation, torch.nan),
+    }
+    left_out = int(torch.where(known, 0.0, moments.count).sum())
+    own = {name: column[:-1].cpu() for name, column in columns.items()}
+    return InstrumentScores(readings=moments.count[:-1].long().cpu(), **own, left_out=left_out)
+
+
+def _with_line(moments: Moments, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which instruments have a line, how many readings each of these has, and the lines, 0 where there is none."""
+    w, b = (value.to(moments.moments.device) for value in (w, b))
+    known = w.isfinite() & b.isfinite()
+    count, w, b = (torch.where(known, value, 0.0) for value in (moments.count, w, b))
+    return known, count, w, b
+
+
+def _variation(moments: Moments) -> Tensor:
+    """The sum of squares of each instrument's references about their mean, shape ``(instruments,)`` [°C²]."""
+    return moments.sse + moments.slope.square() * moments.sxx

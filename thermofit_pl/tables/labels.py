@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
+UNKNOWN = -1  # the index of an instrument that is none of those that are known
 MOST_SLOTS = 1 << 23  # 32 MB: with a million names, one in nine is looked up the slow way
 
 
@@ -98,3 +101,20 @@ class Labels:
             self._shift, first = np.uint64(64 - bits), 0
             self._slots = np.full(1 << bits, -1, np.int32)
         self._slots[(self._hashes[first:] >> self._shift).view(np.int64)] = np.arange(first, len(self._names))
+
+
+def index_of(names: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """Returns the index of each name among those that are known, shape ``(len(names),)``; ``UNKNOWN`` if it is none.
+
+    Blanks around a name don't count, as for ``apply``.
+
+    Args:
+        names: Any names.
+        known: The names of the instruments that there are, once each.
+    """
+    import polars as pl
+
+    asked = pl.Series(names, dtype=pl.String).str.strip_chars()
+    places = np.arange(len(known))
+    found = asked.replace_strict(pl.Series(known, dtype=pl.String), places, default=UNKNOWN, return_dtype=pl.Int64)
+    return found.to_numpy().copy()

@@ -109,8 +109,8 @@ class Table:
             del self._roles["indication"]
         found = open_tables(path, self._roles, decimal_comma=decimal_comma)
         self._tables, self.left_out = found.tables, found.left_out
-        self._probes = self._matching(indication, instrument) if wide else []
-        columns = tuple(dict.fromkeys([*self._probes, *self._roles.values()]))
+        self.probes = self._matching(indication, instrument) if wide else []
+        columns = tuple(dict.fromkeys([*self.probes, *self._roles.values()]))
         self._wanted = Wanted(columns, time, decimal_comma, instrument)
         self._missing = missing
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
@@ -161,8 +161,8 @@ class Table:
 
     def instruments(self) -> list[str] | None:
         """Returns the names of the instruments that were met so far, in the order of their indices; None for one."""
-        if self._probes:
-            return list(self._probes)
+        if self.probes:
+            return list(self.probes)
         return None if self._wanted.instrument is None else self._wanted.labels.names()
 
     @property
@@ -178,56 +178,56 @@ class Table:
         name = self._roles.get("instrument")
         if self._missing == "drop":
             dropped, of = self.dropped, (block.codes() for block in self._checked((0, 1), None))
-            counts = _counted(of, len(self._probes) or 1)
+            counts = _counted(of, len(self.probes) or 1)
             self.dropped = dropped
             return counts
         if name is None:
             rows = sum(count_rows(table, self._wanted) for table in self._tables)
-            return np.full(len(self._probes) or 1, rows)
+            return np.full(len(self.probes) or 1, rows)
         parts = self._parts(replace(self._wanted, columns=(name,)), (0, 1))
         codes = (part.values[name] for _, part, _ in parts)  # NaN for an empty cell, of which `blocks` complains
         return _counted((some[~np.isnan(some)].astype(np.int64) for some in codes), 0)
 
-    def indications(self) -> Iterator[NDArray[np.float64]]:
-        """Reads the indication alone, of every row in the table's own order, shape (N,) a piece [indicated unit].
+    def indications(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        """Reads the indications alone, of every row in the table's own order, a piece at a time.
 
-        With `missing="drop"` no row is left out, but NaN stands where there is no finite indication.
+        With `missing="drop"` no row is left out, but NaN stands where there is no finite indication, or no name.
+
+        Yields:
+            Indications, shape (N,), or where instruments have a column each, (N, instruments) [indicated unit]; and the
+            instrument of each, an index into `instruments()`, shape (N,) or (instruments,); None where there is one.
         """
-        column = self._roles["indication"]
-        for table, part, _ in self._parts(Wanted((column,), None, self._wanted.decimal_comma), (0, 1)):
-            values = self._check(table, part, None)[0][column]  # complains, also of a value that is too large
+        name, whose = self._wanted.instrument, np.arange(float(len(self.probes)))
+        shown = tuple(self.probes) or (self._roles["indication"],)
+        columns = shown if name is None else tuple(dict.fromkeys((*shown, name)))
+        for table, part, _ in self._parts(replace(self._wanted, columns=columns, time=None), (0, 1)):
+            values = part.values
+            apart = [columns] if self._missing == "error" else [(column,) for column in columns]
+            for some in apart:  # complains, also of a value that is too large, beside which another cell is empty
+                self._check(table, Part({column: values[column] for column in some}, part.rows, part.done), None)
             if self._missing == "drop":
-                values = np.where(np.isfinite(part.values[column]), part.values[column], np.nan)
-            yield values
+                values = {column: np.where(np.isfinite(cells), cells, np.nan) for column, cells in values.items()}
+            if self.probes:
+                yield np.stack([values[probe] for probe in shown], axis=-1), whose
+            else:
+                yield values[shown[0]], None if name is None else values[name]
 
     def sha256(self) -> str:
         """SHA-256 of the files' bytes, one after the other; computed beside the reading where `blocks` runs."""
         self._hash = self._hash or FileHash(self._tables)
         return self._hash.result()
 
-    def frames(self, estimate_from: str) -> pl.LazyFrame:
-        """The whole table for a copy of it: every column as the file has it, with the indication as a number beside.
+    def frames(self) -> pl.LazyFrame:
+        """The whole table for a copy of it: every column as the file has it.
 
         Text stays text, to the letter (but for the spaces around column names); the types of Parquet and Arrow stay.
         Where tables differ in their columns, null stands for what one has not. Rows are those of `indications`, in the
         same order. Cells are not checked: run through `indications` first. Collecting it, or writing it with a sink,
         takes bounded memory, and raises `InputError` for a text table that can't be read.
-
-        Args:
-            estimate_from: The name of the added Float64 column: the indication, null where it is missing.
         """
         import polars as pl
 
-        name = self._roles["indication"]
-        copies = []
-        for table in self._tables:
-            copy = Copy(table).frame()
-            number = pl.col(name)
-            if not copy.collect_schema()[name].is_numeric():
-                number = number.cast(pl.String).str.strip_chars()
-                number = number.str.replace(",", ".", literal=True) if self._wanted.decimal_comma else number
-            number = number.cast(pl.Float64, strict=False)
-            copies.append(copy.with_columns(pl.when(number.is_finite()).then(number).alias(estimate_from)))
+        copies = [Copy(table).frame() for table in self._tables]
         return pl.concat(copies, how="diagonal") if len(copies) > 1 else copies[0]
 
     def _parts(self, wanted: Wanted, share: tuple[int, int]) -> Iterator[tuple[TableFile, Part, int]]:
@@ -256,9 +256,9 @@ class Table:
 
     def _instruments_of(self, part: Part) -> Iterator[tuple[int, Part]]:
         """A part for each instrument's own column, so that a cell that one lacks costs the others nothing."""
-        if not self._probes:
+        if not self.probes:
             yield -1, part
-        for index, probe in enumerate(self._probes):
+        for index, probe in enumerate(self.probes):
             columns = (probe, *self._roles.values())
             yield index, Part({name: part.values[name] for name in columns}, part.rows, part.done)
 
@@ -266,7 +266,7 @@ class Table:
         picked = {role: values[column] for role, column in self._roles.items()}
         instrument = picked["instrument"].astype(np.int64) if "instrument" in picked else None
         if index >= 0:
-            picked["indication"] = values[self._probes[index]]
+            picked["indication"] = values[self.probes[index]]
             instrument = np.full(len(rows), index)
         return Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
 
@@ -291,7 +291,7 @@ class Table:
                     in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
                     last = times[-1]
                 count += times.size
-                if not in_order and count * (len(self._probes) or 1) > SORTABLE:
+                if not in_order and count * (len(self.probes) or 1) > SORTABLE:
                     raise InputError(
                         f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
                         f"{quoted(self._wanted.time)}; sort the table by that column first."
@@ -302,8 +302,8 @@ class Table:
     def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
         names = ("indication", "reference", "time", "instrument")
-        probed = ("indication", "instrument") if self._probes else ()
-        most = self._times * (len(self._probes) or 1)
+        probed = ("indication", "instrument") if self.probes else ()
+        most = self._times * (len(self.probes) or 1)
         whole = {name: np.empty(most) for name in names if name in self._roles or name in probed}
         rows = np.empty(most, dtype=np.int64)
         starts, files, n = [], [], 0

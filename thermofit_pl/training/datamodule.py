@@ -20,6 +20,7 @@ from thermofit_pl.metrics.accumulator import Intake, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
 from thermofit_pl.metrics.moments import Moments, Readings, as_tensor
 from thermofit_pl.tables.split import Part, Split, dealt
+from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batches, FullBatch, Stream
 
 if TYPE_CHECKING:
@@ -350,28 +351,51 @@ class ReadingsDataModule(LightningDataModule):
     def predict_dataloader(self) -> Stream:
         """Returns the raw indications of every row; NaN where one is missing and rows may be dropped.
 
-        The first process reads them all, for rows are written in order.
+        Of several instruments, the index of each indication's comes with them: of the module's instruments, not of the
+        table's. The first process reads them all, for rows are written in order.
         """
+        table, look_up, first = self._opened(), self._lookup(), self._rank()[0] == 0
+
+        def rows() -> Iterator[tuple[Tensor, ...]]:
+            for indication, codes in table.indications() if first else ():
+                x = as_tensor(indication)
+                if look_up is None or codes is None:
+                    yield (x,)
+                else:
+                    yield x, look_up(codes).expand(x.shape)
+
+        return Stream(rows)
+
+    def _opened(self) -> Table:
         assert self.table is not None
-        table, first = self.table, self._rank()[0] == 0
-        return Stream(lambda: ((as_tensor(x),) for x in (table.indications() if first else ())))
+        return self.table
+
+    def _lookup(self) -> Lookup | None:
+        """What turns the opened table's indices of instruments into those of the module that is run."""
+        module = None if self.trainer is None else self.trainer.lightning_module
+        return lookup(self._opened(), getattr(module, "instruments", self.instruments))
 
     def _raw(self, part: Part) -> Iterator[tuple[Tensor, ...]]:
         """Reads this process's share of a part, so that each reading counts once."""
-        assert self.table is not None
+        table, look_up = self._opened(), self._lookup()
         rank, world = self._rank()
         if self.held_out(part) and not self.paths.get(part):  # a split goes by the place in the whole table
-            parts = self.split.cut(self.table, self.table.blocks())
+            parts = self.split.cut(table, table.blocks())
             blocks = dealt((block for of, block in parts if of == part), rank, world)
         else:
-            blocks = self.table.blocks(share=(rank, world))
+            blocks = table.blocks(share=(rank, world))
         found = False
         for block in blocks:
             assert block.reference is not None
             found = True
-            yield as_tensor(block.indication), as_tensor(block.reference)
+            readings = as_tensor(block.indication), as_tensor(block.reference)
+            if look_up is None or block.instrument is None:
+                yield readings
+            else:
+                yield *readings, look_up(block.instrument)
         if world > 1 and not found:  # a score that was never updated would warn
-            yield torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.float64)
+            nothing = torch.empty(0, dtype=torch.float64)
+            yield (nothing, nothing) if look_up is None else (nothing, nothing, nothing.long())
 
 
 def _named(option: str, column: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,10 +17,12 @@ from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.scales import SCALES
 from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.metrics.moments import Moments, Readings
-from thermofit_pl.metrics.scores import Scores
+from thermofit_pl.metrics.scores import InstrumentScores, Scores, rows_of
+from thermofit_pl.tables.labels import index_of
 from thermofit_pl.training.convergence import StopWhenConverged
 from thermofit_pl.training.datamodule import Normalization, ReadingsDataModule
 from thermofit_pl.training.divergence import RefuseDivergence
+from thermofit_pl.training.instruments import checked, names_in
 from thermofit_pl.training.laps import Lap
 from thermofit_pl.training.options import refuse_batch_options, refuse_options
 from thermofit_pl.training.steps import StepLayout
@@ -28,7 +30,7 @@ from thermofit_pl.training.training_scores import TrainingScores
 
 TOLD = 50  # mini-batches between two losses that Lightning is told: its log takes longer than a step
 
-Batch = Moments | Readings | tuple[Tensor, Tensor]
+Batch = Moments | Readings | tuple[Tensor, ...]
 ScaleName = Literal["celsius", "fahrenheit", "kelvin", "rankine", "reaumur", "delisle", "newton", "romer"]
 
 
@@ -36,8 +38,8 @@ class CalibrationModule(LightningModule):
     """The line ``reference = w · indication + b``, trained on the mean squared error.
 
     With the full batch (``Moments``), one Lightning epoch is ``steps_per_epoch`` steps of the optimiser; with
-    mini-batches (``Readings``, or a loader of your own that gives tuples of raw indications and references), it is one
-    pass over them.
+    mini-batches (``Readings``, or a loader of your own that gives tuples of raw indications and references, and of
+    several instruments the index of each reading's), it is one pass over them.
 
     Args:
         w: Slope that SGD starts from [°C per normalised unit].
@@ -98,17 +100,36 @@ class CalibrationModule(LightningModule):
         self.register_buffer("offset", torch.zeros(1, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(1, dtype=torch.float64))
         self.register_buffer("steps_done", torch.tensor(0))
-        # the calibration's line, shape (2, instruments), in raw indications and °C; NaN while it is SGD's
+        # the calibration's line, shape (2, instruments), in raw indications and °C; NaN while it is SGD's, inf where an
+        # instrument has none
         self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
+        self.instruments: list[str] | None = None  # their names, in the order of w and b; None for one without a name
         self.scores = Scores()
+        self.instrument_scores: InstrumentScores | None = None  # of the last validation or test of several
+        self._lined: Tensor | None = None  # which instruments a line can be found for, while a fit runs
         self.steps = 0  # of the optimiser, made so far; a lap makes many in one of Lightning's batches
         self.layout = StepLayout()
         self.lap: Lap | None = None
         self._loss = math.nan
 
-    def forward(self, indication: Tensor) -> Tensor:
-        """Returns the estimates [°C] of raw indications, shape ``(N,)``, by the line that the calibration holds."""
+    def forward(self, indication: Tensor, instrument: Tensor | None = None) -> Tensor:
+        """Returns the estimates [°C] of raw indications by the line that the calibration holds.
+
+        Args:
+            indication: Any shape [indicated unit].
+            instrument: Index of each one's instrument, of the same shape (``index`` makes it of names); None where
+                there is one instrument.
+
+        Returns:
+            Estimates of the same shape; NaN for an instrument that is unknown, or has no line.
+
+        Raises:
+            InputError: There are several instruments, and no such index.
+        """
         w, b = self.calibrated
+        if instrument is not None or len(w) > 1:
+            instrument = checked(instrument, indication, len(w))
+            w, b = rows_of(w, instrument), rows_of(b, instrument)
         return w * indication + b
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -117,8 +138,7 @@ class CalibrationModule(LightningModule):
             loss = batch.mse(self.w, self.b)
             loss = loss.sum() if loss.ndim else loss
         else:
-            indication, reference = batch
-            loss = Readings((indication - self.offset) * self.scale, reference).mse(self.w, self.b)
+            loss = self._normalized(batch).mse(self.w, self.b)
         shared = isinstance(batch, Readings) and batch.weight is not None  # then the processes' mean is the batch's
         due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.layout.shows(self.steps + 1))
         if due or self.steps + 1 == self.layout.total:
@@ -126,17 +146,18 @@ class CalibrationModule(LightningModule):
             self.log("train/loss", shown, prog_bar=True, logger=False, batch_size=1, sync_dist=shared)
         return loss
 
-    def validation_step(self, batch: Moments | tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Scores SGD's line while a fit runs, else the calibration's."""
-        self.scores.update(batch, *self._scored_line)
+    def validation_step(self, batch: Moments | tuple[Tensor, ...], batch_idx: int) -> None:
+        """Scores SGD's line while a fit runs, else the calibration's; each reading by its own instrument's."""
+        self.scores.update(batch if isinstance(batch, Moments) else self._readings(batch), *self.scored_line)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Scores the calibration's line."""
-        self.scores.update(batch, *self._scored_line)
+    def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+        """Scores the calibration's line; each reading by its own instrument's."""
+        self.scores.update(self._readings(batch), *self.scored_line)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Returns the estimates [°C] of raw indications."""
-        estimate: Tensor = self(batch if isinstance(batch, Tensor) else batch[0])
+        """Returns the estimates [°C] of raw indications, which come alone, or first and their instruments last."""
+        indication, *more = [batch] if isinstance(batch, Tensor) else batch
+        estimate: Tensor = self(indication, more[-1] if more and self.instruments is not None else None)
         return estimate
 
     def configure_optimizers(self) -> Optimizer:
@@ -156,17 +177,22 @@ class CalibrationModule(LightningModule):
             InputError: For Trainer options that can't be kept.
         """
         refuse_options(self.trainer)
+        self._lined = None
         data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or not isinstance(data, ReadingsDataModule):
             return
+        self.instruments = data.instruments
         self.normalize(data.normalization)
+        self._lined = data.line.w.isfinite() & data.line.b.isfinite()
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
         if self.snap is not None:
             exact = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
             self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
-            self.line = torch.stack([data.line.w, data.line.b])
+            self.line = torch.where(self._lined, torch.stack([data.line.w, data.line.b]), torch.inf)
+        else:
+            self.line = torch.full_like(self.line, torch.nan)
 
     def on_train_start(self) -> None:
         """Goes on from the steps of a checkpoint."""
@@ -214,22 +240,39 @@ class CalibrationModule(LightningModule):
         """Logs the scores of the test readings."""
         self._log_scores("test")
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the names of the instruments, in the order of w and b."""
+        checkpoint["instruments"] = self.instruments
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes room for the instruments of a checkpoint.
 
         Raises:
-            InputError: If a fit would go on with the same readings seen through another normalisation.
+            InputError: If it lacks their names, or a fit would go on with other instruments, or with the same readings
+                seen through another normalisation.
         """
-        before, trainer = checkpoint["state_dict"], self._trainer
+        before, trainer, names = checkpoint["state_dict"], self._trainer, names_in(checkpoint)
         same = torch.equal(self.offset.cpu(), before["offset"]) and torch.equal(self.scale.cpu(), before["scale"])
         fits = trainer is not None and trainer.state.fn == TrainerFn.FITTING
-        if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule) and not same:
+        if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule):
+            self._refuse_others(names, same)
+        self.instruments = names
+        self._resize(len(before["w"]))
+
+    def _refuse_others(self, names: Sequence[str] | None, same: bool) -> None:
+        """Refuses to go on with other instruments, or another normalisation."""
+        if names is not None and names != self.instruments:
+            raise InputError(
+                Setting("instrument"),
+                ": expected those of the checkpoint's run, but these readings are of others; "
+                "name the column and the table that it had, or start a new fit",
+            )
+        if not same:
             raise InputError(
                 Setting("normalization"),
                 ": expected that of the checkpoint's run, but these readings are normalised "
                 "differently; leave it out, with the split and the missing values as they were, or start a new fit",
             )
-        self._resize(len(before["w"]))
 
     @property
     def raw(self) -> tuple[Tensor, Tensor]:
@@ -238,10 +281,20 @@ class CalibrationModule(LightningModule):
 
     @property
     def calibrated(self) -> tuple[Tensor, Tensor]:
-        """Slope and intercept of the line that the calibration holds, for raw indications."""
-        w, b = self.raw
-        known = self.line.isfinite().all(dim=0)
-        return torch.where(known, self.line[0], w), torch.where(known, self.line[1], b)
+        """Slope and intercept of the line that the calibration holds, for raw indications; NaN where there is none."""
+        w, b = torch.where(self.line.isnan(), torch.stack(self.raw), self.line)
+        none = w.isinf() | b.isinf()
+        return torch.where(none, torch.nan, w), torch.where(none, torch.nan, b)
+
+    def index(self, names: Sequence[str]) -> Tensor:
+        """Returns the index of each instrument by its name, shape ``(N,)``; −1 for one that is unknown.
+
+        Raises:
+            InputError: The module has one instrument, without a name.
+        """
+        if self.instruments is None:
+            raise InputError("Expected instruments with names, but the module is of one without; give no instrument.")
+        return torch.from_numpy(index_of(names, self.instruments))
 
     def normalize(self, normalization: Normalization) -> None:
         """Takes over a normalisation, with room for its instruments."""
@@ -259,7 +312,7 @@ class CalibrationModule(LightningModule):
                 parameter.data = parameter.data[:1].repeat(instruments)
             self.offset, self.scale = self.offset[:1].repeat(instruments), self.scale[:1].repeat(instruments)
             self.line = self.line[:, :1].repeat(1, instruments)
-            self.scores = Scores(instruments)
+        self.scores = Scores(None if self.instruments is None else instruments)
 
     def last_loss(self) -> float:
         """Returns the loss before the last step, the mean over instruments [°C²]."""
@@ -278,12 +331,36 @@ class CalibrationModule(LightningModule):
         return self.steps_per_epoch if end == -1 else min(self.steps_per_epoch, end - self.steps)
 
     @property
-    def _scored_line(self) -> tuple[Tensor, Tensor]:
-        """The line that is scored: SGD's while a fit runs, else the calibration's."""
-        return self.raw if self.trainer.state.fn == TrainerFn.FITTING else self.calibrated
+    def scored_line(self) -> tuple[Tensor, Tensor]:
+        """The line that is scored: SGD's while a fit runs, of instruments that can have one, else the calibration's."""
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return self.calibrated
+        w, b = self.raw
+        return (w, b) if self._lined is None else (torch.where(self._lined.to(w.device), w, torch.nan), b)
+
+    def _readings(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Returns raw readings from a loader, with the index of each one's instrument where there are several."""
+        indication, reference, *more = batch
+        if self.instruments is None:
+            return indication, reference
+        return indication, reference, checked(more[0] if more else None, indication, len(self.w))
+
+    def _normalized(self, batch: tuple[Tensor, ...]) -> Readings:
+        """Returns raw readings from a loader as a mini-batch; of several instruments, so that each is its own mean."""
+        indication, reference, *index = self._readings(batch)
+        if not index:
+            return Readings((indication - self.offset) * self.scale, reference)
+        if (index[0] < 0).any():
+            raise InputError(
+                "Expected readings of known instruments to train on, but got the index −1; leave such out."
+            )
+        offset, scale = self.offset[index[0]], self.scale[index[0]]
+        weight = 1 / torch.bincount(index[0]).to(reference)[index[0]]
+        return Readings((indication - offset) * scale, reference, index[0], weight)
 
     def _log_scores(self, stage: str) -> None:
-        for name, score in self.scores.compute(*self._scored_line).items():
+        scores, self.instrument_scores = self.scores.compute(*self.scored_line)
+        for name, score in scores.items():
             # every process has the same value, and the largest of them is it; Lightning's mean would round it to
             # float32
             self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)

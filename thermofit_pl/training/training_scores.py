@@ -41,5 +41,5 @@ class TrainingScores(Callback):
         """Scores the line at the end of an epoch, where callbacks look for scores."""
         if self._limit is not None and trainer.is_last_batch:
             moments = trainer.datamodule.moments["train"]  # type: ignore[attr-defined]  # set by Trainer
-            scores = scores_of(moments, *cast("CalibrationModule", pl_module).raw)
+            scores = scores_of(moments, *cast("CalibrationModule", pl_module).scored_line)
             trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})
