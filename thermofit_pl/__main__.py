@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from thermofit_pl import __version__
 from thermofit_pl.cli.about import LIGHT, TRAINING
 from thermofit_pl.cli.option_names import light_option, training_option
+from thermofit_pl.cli.terminal import settle_streams
 from thermofit_pl.distributed.exit_reason import LostError, is_first
 from thermofit_pl.distributed.signals import Signals, Stopped
 from thermofit_pl.errors import InputError, Setting
@@ -41,12 +42,15 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     with Signals() as signals:
         try:
-            code = _run(argv, signals)
+            try:
+                code = _run(argv, signals)
+            except SystemExit as ended:  # argparse's, after --help
+                if isinstance(ended, Stopped):
+                    raise
+                code = int(ended.code or 0)
             _flush()
         except Stopped as stopped:
             return _say(stopped.sentence, stopped.number, "")
-        except SystemExit as ended:  # argparse's, after --help
-            return int(ended.code or 0)
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise
@@ -134,6 +138,7 @@ def _say(sentence: str, code: int, kind: str = "error: ") -> int:
 
 def command() -> int:
     """Runs the command line's command in a process of its own, which ends with it; returns the exit code."""
+    settle_streams()
     codes: list[int] = []
     atexit.register(_leave, codes)  # the first that is registered runs last, when all threads have ended
     codes.append(main())

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -77,8 +78,8 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
         place = Path(os.path.realpath(path))
         if place.is_dir():
             raise InputError(f"Expected a file to write, but got the folder {printable(path)}; give a file name in it.")
-        if place.exists() and not place.is_file():
-            yield place
+        if is_stream(path):
+            yield Path(path)
             return
         temporary = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix[:20]}")
         descriptor = _new(temporary)
@@ -122,6 +123,39 @@ def _locked(descriptor: int, *, wait: bool = False) -> bool:
     except OSError:  # another process writes to it, or the file system knows no locks
         return False
     return True
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a place is no file on the disk: a pipe, a socket, a terminal, also by a name such as ``/dev/stdout``."""
+    place = Path(path)  # not what it resolves to: a pipe of another process has a name, but none that opens
+    return place.exists() and not (place.is_file() or place.is_dir())
+
+
+@contextmanager
+def stream_output(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A pipe or a device as a binary file, which signals can stop while it waits for a reader."""
+    try:
+        with os.fdopen(_with_reader(Path(path)), "wb", buffering=0) as stream:
+            yield stream
+    except OSError as error:
+        raise InputError(f"Expected to write {printable(path)}, but got {error.strerror}; the rest is lost.") from None
+
+
+def _with_reader(path: Path) -> int:
+    """Opens a pipe once somebody reads it; asked repeatedly, for Polars' handler of SIGINT restarts system calls."""
+    while (descriptor := _if_read(path)) is None:
+        time.sleep(0.05)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _if_read(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nobody reads
+            return None
+        raise
 
 
 @contextmanager

@@ -8,12 +8,12 @@ import re
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.files import atomic_write, standard_output, sweep
+from thermofit_pl.files import atomic_write, is_stream, standard_output, stream_output, sweep
 from thermofit_pl.formatting import count, printable, signed
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SUFFIXES = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what reading never fails with
 
 
@@ -76,18 +77,27 @@ def apply(
         todo, found = _open(calibration, path, decimal_comma, indication=indication, instrument=instrument)
         tables = found.tables
         place = output or ("-" if table == "-" else _default_output(Path(table), len(tables)))
+        place = "-" if place in STANDARD_OUTPUT else place
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
             raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
-        if place != "-":
-            sweep(Path(place).parent)
-        target = stack.enter_context(standard_output() if place == "-" else atomic_write(place, durable=False))
+        target = stack.enter_context(_opened(place))
         indications = [Indications(each.column, decimal_comma) for each in todo]
         tallies = _write(todo, tables, indications, target, kind)
         for each in indications:
             if each.wrong:
                 _complain(path, each.column, decimal_comma)
     _report(todo, tallies, place, found.left_out)
+
+
+def _opened(place: str) -> AbstractContextManager[Any]:
+    """What to write to: a file object for what Polars, opening it by name, would wait for deaf to signals."""
+    if place == "-":
+        return standard_output()
+    if is_stream(place):
+        return stream_output(place)
+    sweep(Path(place).parent)
+    return atomic_write(place, durable=False)
 
 
 def _open(
@@ -180,7 +190,7 @@ def _sink(frame: pl.LazyFrame, target: Any, kind: tuple[str, bool], decimal_comm
 
 def _kind(place: str) -> tuple[str, bool]:
     """The format that a name asks for, and whether it is to be compressed."""
-    if place == "-" or (Path(place).exists() and not Path(place).is_file()):
+    if place == "-" or is_stream(place):
         return "csv", False
     suffixes = [suffix.lower() for suffix in Path(place).suffixes]
     gz = suffixes[-1:] == [".gz"]

@@ -77,7 +77,8 @@ class StepBar(ProgressBar):
             due = is_printed(epoch, self._epochs(trainer, module)) or trainer.fit_loop.done
             if due and module.steps > self._printed:
                 self._printed = module.steps
-                tqdm.write(f"step {module.steps:>7}   loss {module.last_loss():.6f}", file=sys.stdout)
+                if sys.stdout is not None:  # else tqdm would fail, where print does nothing
+                    tqdm.write(f"step {module.steps:>7}   loss {module.last_loss():.6f}", file=sys.stdout)
 
     @staticmethod
     def _epochs(trainer: Trainer, module: CalibrationModule) -> int | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from thermofit_pl.callbacks.result import own
 from thermofit_pl.files import atomic_write
+from thermofit_pl.training.module import calibration_module
 from thermofit_pl.training.options import is_rehearsal
 
 COLUMNS = ("readings", "rmse", "mean_error", "largest_error", "r2")
@@ -32,7 +32,7 @@ class WriteScores(Callback):
         """Writes it, on the first process."""
         import polars as pl
 
-        module = own(pl_module)
+        module = calibration_module(pl_module)
         scores = module.instrument_scores
         if scores is None or not trainer.is_global_zero or is_rehearsal(trainer):
             return

@@ -104,8 +104,8 @@ def _write(text: str, output: str | None) -> None:
         with atomic_write(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
     else:
-        with standard_output() as stream:
-            stream.write(text.encode())
+        with standard_output():
+            print(text, end="")  # as the terminal can take it
 
 
 def _tell(sentence: str) -> None:

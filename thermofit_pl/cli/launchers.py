@@ -27,6 +27,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from lightning.pytorch.trainer.call import _interrupt
 from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
+from thermofit_pl.cli.terminal import settle_streams
 from thermofit_pl.cli.warning_filters import quiet
 from thermofit_pl.distributed.exit_reason import LostError, Words, code_in_words, lost
 from thermofit_pl.distributed.signals import Signals, Stopped
@@ -64,6 +65,7 @@ class Children(_SubprocessScriptLauncher):
             threading.Thread(target=self._watch, name="processes", daemon=True).start()
         elif PARENT in os.environ:
             threading.Thread(target=self._watch_parent, name="first process", daemon=True).start()
+        settle_streams()
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **kwargs)
 
@@ -215,6 +217,7 @@ class Workers(_MultiProcessingLauncher):
         if global_states is not None:
             global_states.restore()
             args, kwargs = _disable_module_memory_sharing((args, kwargs))
+        settle_streams()
         _set_num_threads_if_needed(num_processes=self._strategy.num_processes)
         os.environ["LOCAL_RANK"] = str(process_idx)
         with ExitStack() as stack:
