@@ -99,7 +99,7 @@ def test_another_table_has_no_parts_and_is_no_log() -> None:
 
 def test_unreadable_settings_are_a_sentence() -> None:
     path = run_with_checkpoint("logs/fit/version_0", "[1, 2")
-    with pytest.raises(InputError, match=r"expected the settings of its run in logs/fit/version_0/config\.yaml"):
+    with pytest.raises(InputError, match=r"expected YAML .* in logs/fit/version_0/config\.yaml, but"):
         arrange(["test", "--ckpt_path", path])
 
 

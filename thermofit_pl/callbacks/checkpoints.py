@@ -19,6 +19,8 @@ from thermofit_pl.files import atomic_write, is_unfinished
 from thermofit_pl.formatting import printable
 
 ADDRESSES = ("http:", "https:", "s3:", "gs:", "hf:", "registry")
+# what Lightning raises at a checkpoint of another structure
+BROKEN = (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError, AssertionError)
 LIFTED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
@@ -59,6 +61,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"--ckpt_path: expected w and b of one shape in {name}, but got {tuple(w.shape)} and {tuple(b.shape)}"
         )
     return checkpoint
+
+
+def broken(error: BaseException) -> InputError:
+    """Says that a checkpoint could be loaded, but is not what a fit saved."""
+    return InputError(
+        "--ckpt_path: expected a checkpoint of such a fit, but it holds something else "
+        f"({type(error).__name__}: {error}); take it from its run again"
+    )
 
 
 class LocalCheckpointIO(TorchCheckpointIO):

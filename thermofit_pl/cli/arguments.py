@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-import yaml  # type: ignore[import-untyped]  # it ships no types
 from jsonargparse import dict_to_namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
@@ -15,15 +14,19 @@ from thermofit_pl.callbacks.checkpoints import load_checkpoint, newest_checkpoin
 from thermofit_pl.cli.about import TRAINING
 from thermofit_pl.cli.parse_errors import sentence
 from thermofit_pl.cli.run_folder import ROOT
+from thermofit_pl.cli.trust import read_configuration, refuse_foreign_code
 from thermofit_pl.errors import InputError
+from thermofit_pl.formatting import printable
 
 FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler", "--trainer.logger")
 HELP = {
-    "config": "YAML file with options of this command, which those that are typed win over.",
+    "config": "YAML file with options of this command, which those that are typed win over. It is code: a class that "
+    "it names is imported and run, so take none from somebody you don't trust.",
     "seed_everything": "Seed of Python's, NumPy's and torch's random numbers, for optimisers and callbacks of your "
     "own; a split and the order of mini-batches have --data.seed.",
     "ckpt_path": "Checkpoint to start from, a local file; last is the newest of the runs under logs/. "
-    "Settings that are not typed are those of its run.",
+    "Settings that are not typed are those of its run; classes among them that are not of torch, Lightning or this "
+    "package must be typed again, or --config must name its config.yaml.",
     "trainer.max_epochs": "Ends the fit after so many epochs, 10 if no other end is set; -1 sets none. With the full "
     "batch, an epoch is --model.steps_per_epoch steps.",
     "trainer.max_steps": "Ends the fit after so many steps of the optimiser; -1 sets no such end.",
@@ -90,13 +93,16 @@ def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]
     """Returns the settings of a checkpoint's run, as arguments: all for going on, those of the readings for scoring."""
     own = checkpoint.parent.parent / "config.yaml"
     if command == "fit":
-        return ["--config", str(own)] if own.is_file() else _hyper_parameters(checkpoint)
+        if not own.is_file():
+            return _hyper_parameters(checkpoint)
+        if not any(Path(value).resolve() == own.resolve() for _, value in split_off(typed, FIRST[:2])[0]):
+            refuse_foreign_code(own, typed)
+        return ["--config", str(own)]
     if not own.is_file():
         return []
-    try:
-        data: dict[str, Any] = dict(yaml.safe_load(own.read_text(encoding="utf-8"))["data"])
-    except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"--ckpt_path: expected the settings of its run in {own}, but could not read them") from error
+    data = read_configuration(own, "--ckpt_path").get("data")
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise InputError(f"--ckpt_path: expected the settings of its run in {printable(own)}, but it has none of data")
     other = any(word.split("=")[0] == "--data.path" for word in typed)
     if other:  # another table has no parts that were held out, and need not be a log
         data |= {"val_fraction": 0.0, "test_fraction": 0.0, "val_path": None, "test_path": None}
@@ -108,6 +114,15 @@ def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]
 def _hyper_parameters(checkpoint: Path) -> list[str]:
     """Returns what a checkpoint that stands alone says of its module."""
     settings = load_checkpoint(checkpoint).get("hyper_parameters", {})
+    plain = isinstance(settings, dict) and all(
+        isinstance(name, str) and (value is None or isinstance(value, bool | int | float | str))
+        for name, value in settings.items()
+    )
+    if not plain:
+        raise InputError(
+            f"--ckpt_path: expected plain settings of a module in {printable(checkpoint)}, but got others; "
+            "take the checkpoint from its run again"
+        )
     return [f"--model.{name}={_word(value)}" for name, value in settings.items() if not name.startswith("_")]
 
 

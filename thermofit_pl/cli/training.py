@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from thermofit_pl.callbacks.checkpoints import EpochCheckpoint, LocalCheckpointIO, load_checkpoint
+from thermofit_pl.callbacks.checkpoints import BROKEN, EpochCheckpoint, LocalCheckpointIO, broken, load_checkpoint
 from thermofit_pl.callbacks.config import SaveConfig
 from thermofit_pl.callbacks.predictions import WritePredictions, estimate_names
 from thermofit_pl.callbacks.progress import ReadingBar, StepBar
@@ -23,15 +23,18 @@ from thermofit_pl.callbacks.scores import WriteScores
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.cli import processes
 from thermofit_pl.cli.arguments import (
+    FIRST,
     Parser,
     arrange,
     parser_kwargs,
     settle_learning_rate,
+    split_off,
     whole_numbers_first,
 )
 from thermofit_pl.cli.building import about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
+from thermofit_pl.cli.trust import misshapen, read_configuration
 from thermofit_pl.cli.warning_filters import quiet
 from thermofit_pl.distributed.exit_reason import is_first
 from thermofit_pl.distributed.signals import Signals
@@ -67,7 +70,7 @@ class CLI(LightningCLI):
     written: WriteCalibration
     predictions: WritePredictions
     built: Trainer | None = None
-    curves: Curves
+    curves: Curves | None = None
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static, with all of them
         """Names the command, and the arguments of Trainer's method that are no options.
@@ -92,10 +95,14 @@ class CLI(LightningCLI):
             if name == args[0]:
                 parser.known = options
         self.args = args
+        for option, file in split_off(args, FIRST[:2])[0]:
+            read_configuration(Path(file), option)
         try:
             self.config = parser.parse_args(args)
-        except UnicodeError as error:
-            raise InputError(f"--config: expected YAML in UTF-8, but got other bytes ({error})") from error
+        except InputError:
+            raise
+        except (*BROKEN, RecursionError) as error:  # jsonargparse's own, where it expects another structure
+            raise misshapen(args[0], error) from error
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the settings as typed: Lightning would let those of the checkpoint win over them."""
@@ -295,11 +302,14 @@ def main(argv: list[str], signals: Signals) -> int:
             processes.end(cli.built)
         except BaseException as error:
             ended = processes.end(cli.built, error)
+            started = cli.curves is not None and cli.curves.started
             misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
-            if cli.folder is not None and (cli.built is None or misused or not cli.curves.started):
+            if cli.folder is not None and (cli.built is None or misused or not started):
                 cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
             if misused:
                 raise InputError(f"--trainer: {error}") from error
+            if cli.checkpoint is not None and not started and type(error) in BROKEN:
+                raise broken(error) from error
             if ended is not error and ended is not None:
                 raise ended from error
             raise
