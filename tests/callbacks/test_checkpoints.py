@@ -198,7 +198,7 @@ def test_a_fit_can_be_stopped_twice(capsys: pytest.CaptureFixture[str], monkeypa
 def test_without_checkpoints_a_signal_ends_at_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = "thermofit_pl.callbacks.result.StepBar.on_train_batch_end"
+    stop = "thermofit_pl.callbacks.progress.StepBar.on_train_batch_end"
     monkeypatch.setattr(stop, lambda *_: signal.raise_signal(signal.SIGTERM))
     ended = run(capsys, "fit", "--trainer.enable_checkpointing=false")
     assert (ended.code, ended.err) == (143, "thermofit_pl: stopped by SIGTERM\n")
