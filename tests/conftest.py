@@ -1,6 +1,10 @@
 """Options of the tests."""
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("shared machines", deadline=None)  # a busy core is no fault of the code
+hypothesis.settings.load_profile("shared machines")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
