@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.signal import lfilter
 
-from thermofit_pl.functional.diagnostics import Errors, Groups, curvature, diagnose
+from thermofit_pl.functional.diagnostics import Errors, curvature, diagnose
 from thermofit_pl.functional.distributions import tail_of_f
+from thermofit_pl.functional.groups import Groups
 from thermofit_pl.metrics.autocorrelation import LagProducts
 from thermofit_pl.metrics.least_squares import Autocorrelation, least_squares
 from thermofit_pl.metrics.moments import Moments

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thermofit_pl.functional.distributions import tail_of_f
+from thermofit_pl.functional.groups import Groups
 
 FloatArray = NDArray[np.float64]
 
@@ -87,61 +87,6 @@ def diagnose(
         count=groups.sums(np.abs(t) > 3).astype(np.int64),
         curvature_p=np.where((s > 0) & (n >= 4), curved, math.nan),
     )
-
-
-class Groups:
-    """Readings sorted by their instrument, so that what is done to each instrument's goes through memory in its order.
-
-    Args:
-        code: The instrument of each reading, shape ``(N,)``.
-        instruments: How many there are.
-
-    Attributes:
-        counts: Number of readings of each, shape ``(instruments,)``.
-    """
-
-    def __init__(self, code: NDArray[np.int64], instruments: int) -> None:
-        self.counts = np.bincount(code, minlength=instruments)
-        # numbers are sorted five times as fast as an order of them is found
-        self._order = np.sort(code * len(code) + np.arange(len(code))) - np.repeat(
-            np.arange(instruments), self.counts
-        ) * len(code)
-        self._present = np.flatnonzero(self.counts)
-        self._starts = np.cumsum(self.counts)[self._present] - self.counts[self._present]
-
-    def sorted(self, values: FloatArray) -> FloatArray:
-        """Returns the readings' values, shape ``(N,)``, sorted by instrument; the other methods take them so."""
-        return values[self._order]
-
-    def unsorted(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the index of readings before they were sorted; −1 stays."""
-        return np.where(index >= 0, self._order[index], -1) if len(self._order) else index
-
-    def each(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Returns each instrument's value, shape ``(instruments,)``, for each of its readings, shape ``(N,)``."""
-        return np.repeat(values, self.counts)
-
-    def at(self, values: FloatArray, index: NDArray[np.int64]) -> FloatArray:
-        """Returns the values at an index of each instrument, shape ``(instruments,)``; NaN where it is −1."""
-        return np.where(index >= 0, values[index], math.nan) if len(values) else np.full(len(index), math.nan)
-
-    def sums(self, values: NDArray[Any]) -> FloatArray:
-        """Returns the sum of each instrument's values, shape ``(instruments,)``."""
-        sums = np.zeros(len(self.counts))
-        if len(values):
-            sums[self._present] = np.add.reduceat(values, self._starts, dtype=np.float64)
-        return sums
-
-    def argmax(self, values: FloatArray) -> NDArray[np.int64]:
-        """Returns the index of each instrument's largest value, the first of equals; −1 where there is none, or NaN."""
-        index = np.full(len(self.counts), -1)
-        if len(values):
-            largest = np.maximum.reduceat(values, self._starts)
-            at = np.flatnonzero(values == np.repeat(largest, self.counts[self._present]))
-            found = np.append(at, len(values))[np.searchsorted(at, self._starts)]
-            ends = self._starts + self.counts[self._present]
-            index[self._present] = np.where(found < ends, found, -1)  # NaN, without a line, equals nothing
-        return index
 
 
 def curvature(x: FloatArray, error: FloatArray, groups: Groups, rho: float | FloatArray = 0.0) -> FloatArray:

@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float64]
 LARGE = 30.0  # from here on, the series of Γ(a + ½)/Γ(a) is exact to float64, where a difference of logarithms is not
 
 
-def tail_of_f(f: ArrayLike, dof: ArrayLike, numerator: int = 1) -> FloatArray:
+def tail_of_f(f: ArrayLike, dof: ArrayLike, numerator: ArrayLike = 1) -> FloatArray:
     """Returns the probability that an F exceeds ``f``, shape as ``f`` and ``dof``.
 
     It is the regularised incomplete beta function I(dof/2, m/2) at dof/(dof + m·f), by its continued fraction (DLMF
@@ -22,10 +22,10 @@ def tail_of_f(f: ArrayLike, dof: ArrayLike, numerator: int = 1) -> FloatArray:
     Args:
         f: From 0.
         dof: Degrees of freedom of the denominator, positive.
-        numerator: m, those of the numerator.
+        numerator: m, those of the numerator; they need be no whole numbers.
     """
-    f, a = np.broadcast_arrays(numerator * np.asarray(f, np.float64), np.asarray(dof, np.float64) / 2)
-    b = np.full_like(a, numerator / 2)
+    twice_b = np.asarray(numerator, np.float64)
+    f, a, b = np.broadcast_arrays(twice_b * np.asarray(f, np.float64), np.asarray(dof, np.float64) / 2, twice_b / 2)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         x = np.where(np.isinf(f), 0.0, 2 * a / (2 * a + f))
         rest = np.where(np.isinf(f), 1.0, f / (2 * a + f))
