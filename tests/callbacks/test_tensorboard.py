@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from made import NOTEBOOK
 from runs import QUIET, TEN, default_fit, events, hparams, plain, run, scalars
@@ -21,6 +21,7 @@ from thermofit_pl.reports import figures
 from thermofit_pl.reports.tensorboard import RESULTS
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
+from thermofit_pl.training.steps import endless_steps
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,29 @@ def test_many_epochs_are_thinned(tmp_path: Path) -> None:
     for tag in ("train/loss", "val/rmse"):
         assert 100 <= len(curves[tag]) <= 400
         assert max(curves[tag]) == 450
+
+
+class Enough(Callback):
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        trainer.should_stop = trainer.current_epoch >= 2999
+
+
+def test_points_thin_out_where_no_end_is_set(tmp_path: Path) -> None:
+    run(tmp_path, epochs=-1, also=(Enough(),))
+    curves = scalars(tmp_path)
+    steps = sorted(curves["val/rmse"])
+    assert steps[-1] == 3000 * 500
+    # one an epoch up to the 190th, then 1/190 apart: 190 (1 + log(3000 / 190)), of 3,000 epochs
+    assert 600 < len(steps) < 760
+    late = sorted(step for step in curves["train/loss"] if step > 1000 * 500)
+    assert 50 < len(late) < 62  # log(3) / log(1.02) = 55
+
+
+def test_a_year_without_an_end_is_a_small_file() -> None:
+    steps = endless_steps(500)
+    assert steps == sorted(set(steps))
+    assert len(steps) < 2500
+    assert steps[-1] > 500 * 1e15  # a year of 30,000 laps a second is 1e12
 
 
 @pytest.mark.parametrize(("optimizer", "there"), [(torch.optim.SGD, True), (torch.optim.Adam, False)])

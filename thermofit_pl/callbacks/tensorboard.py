@@ -167,7 +167,8 @@ class Curves(Callback):
             getattr(self._new, name).extend(getattr(points, name))
 
     def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
-        due = module.steps - self._last_scores >= (module.layout.total or 0) / POINTS
+        # without an end, the points thin out as the run grows: one at every epoch was 4 GB a day
+        due = module.steps - self._last_scores >= (module.layout.total or module.steps) / POINTS
         if due or module.layout.shows(module.steps):
             self._keep_scores(trainer, module.steps, "val/")
 
