@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
+# halves of characters stand for bytes that aren't UTF-8; a column may be named over two lines, none rings the bell
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLAIN = range(-4, 7)  # powers of ten that are written out
 
 
@@ -83,6 +86,11 @@ def printable(text: str | os.PathLike[str], longest: int = 200) -> str:
     whole = os.fspath(text)
     kept = whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
+
+
+def is_plain(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is UTF-8 text without control characters, so that files of ours can hold it."""
+    return _UNPRINTABLE.search(os.fspath(name)) is None
 
 
 def quoted(text: object, limit: int = 40) -> str:

@@ -38,6 +38,7 @@ SUFFIXES = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
+LONGEST = 255  # bytes of a file's name on Linux and macOS
 STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what reading never fails with
 
@@ -205,8 +206,10 @@ def _kind(place: str) -> tuple[str, bool]:
 def _default_output(table: Path, files: int) -> str:
     suffixes = "".join(table.suffixes[-2 if table.name.lower().endswith(".gz") else -1 :])
     place = f"{table.name.removesuffix(suffixes)}.corrected{suffixes or '.csv'}"
-    if files > 1 or Path(place).exists():
-        why = "the table is several files" if files > 1 else f"{printable(place)} is there already"
+    too_long = len(os.fsencode(place)) > LONGEST
+    if files > 1 or too_long or Path(place).exists():
+        why = f"{printable(place, 60)} is too long a name" if too_long else f"{printable(place)} is there already"
+        why = "the table is several files" if files > 1 else why
         raise InputError(f"Expected --output FILE, since {why}, but got none; say where the result is to go.")
     return place
 

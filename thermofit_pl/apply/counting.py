@@ -36,8 +36,8 @@ class Indications:
         number = pl.col(self.column)
         if frame.collect_schema()[self.column].is_numeric():
             number = number.cast(pl.Float64)
-        else:
-            number = number.map_batches(self._of_text, return_dtype=pl.Float64, is_elementwise=True)
+        else:  # of categories, the texts
+            number = number.cast(pl.String).map_batches(self._of_text, return_dtype=pl.Float64, is_elementwise=True)
         return pl.when(number.is_finite()).then(number)
 
     def _of_text(self, cells: pl.Series) -> pl.Series:

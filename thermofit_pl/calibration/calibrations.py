@@ -85,7 +85,8 @@ class Calibrations:
             )
         row = self.frame.row(place, named=True)
         if row["w"] is None:
-            raise InputError(f"Expected a calibrated instrument, but {printable(str(instrument))} has {row['status']}.")
+            status = printable(str(row["status"]), 100)  # from elsewhere it may hold anything
+            raise InputError(f"Expected a calibrated instrument, but {printable(str(instrument))} has {status}.")
         return self._calibration(row)
 
     def _calibration(self, row: dict[str, Any]) -> Calibration:

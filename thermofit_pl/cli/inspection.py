@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     folder = _folder(arguments.run)
     url = serve(folder, arguments.port)
-    print(f"TensorBoard on {folder}: {url}  (Ctrl-C ends it)", flush=True)
+    print(f"TensorBoard on {printable(folder)}: {url}  (Ctrl-C ends it)", flush=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # here, Ctrl-C is no failure
     try:
         threading.Event().wait()

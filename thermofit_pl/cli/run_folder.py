@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from thermofit_pl.distributed.exit_reason import is_first
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import is_unfinished, sweep
-from thermofit_pl.formatting import printable
+from thermofit_pl.formatting import is_plain, printable
 
 ROOT = "logs"
 UNNAMED = "lightning_logs"  # what Lightning's loggers call a run that has no name
@@ -51,6 +52,11 @@ class RunFolder:
         """
         if not is_first():
             return
+        if not is_plain(self.path):
+            raise InputError(
+                "--trainer.default_root_dir: expected a folder with a name in UTF-8, without control characters, but "
+                f"got {printable(self.path)}; name another"
+            )
         while True:
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             try:
@@ -60,7 +66,12 @@ class RunFolder:
                 if self.path.parent.is_dir():
                     self.path = self._place()
                     continue
-                raise InputError(f"Expected a folder {printable(self.path.parent)}, but it is a file.") from None
+                taken = next(place for place in self.path.parents if os.path.lexists(place) and not place.is_dir())
+                what = "a link to nothing" if taken.is_symlink() else "a file"
+                raise InputError(
+                    f"Expected a folder {printable(taken)}, but it is {what}; move it, or name another place with "
+                    "--trainer.default_root_dir."
+                ) from None
             except OSError as error:
                 raise InputError(
                     f"Expected to make the run's folder {printable(self.path)}, but got {error.strerror}; name another "

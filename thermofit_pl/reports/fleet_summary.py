@@ -58,7 +58,7 @@ def _statuses(fleet: Calibrations) -> Iterator[str]:
     for status in sorted(set(frame["status"].unique()) - {"ok"}):
         some = frame.select("instrument", "status", "w").filter(pl.col("status") == status)
         kept = "no line" if some["w"].null_count() else "a line"
-        yield f"{count(some.height)} with {kept}: {status} ({_named(some['instrument'])})."
+        yield f"{count(some.height)} with {kept}: {printable(status, 100)} ({_named(some['instrument'])})."
     if dropped := fleet.provenance["dropped"]:
         were = "reading was" if dropped == 1 else "readings were"
         yield f"{count(dropped)} {were} dropped, since a cell was missing."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.formatting import count, printable, quoted
+from thermofit_pl.formatting import count, is_plain, printable, quoted
 from thermofit_pl.tables.formats import TableFile, check_column, open_table, readable
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".ipc", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -41,6 +41,12 @@ def open_tables(path: str, roles: Mapping[str, str], *, decimal_comma: bool) -> 
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
     """
     files, alone = _find_files(path)
+    for file in files:
+        if not is_plain(file):
+            raise InputError(
+                f"Expected the name of a table in UTF-8, without control characters, but got {quoted(file, 80)}, which "
+                "no calibration could name; rename it."
+            )
     once, again = _once(files)
     tables = [open_table(file, roles, decimal_comma=decimal_comma) for file in once]
     ours = [] if alone else [table for table in tables if is_written_by_us(table.columns)]

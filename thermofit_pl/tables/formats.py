@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.formatting import printable, quoted
+from thermofit_pl.formatting import is_plain, printable, quoted
 from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
 from thermofit_pl.tables.batches import as_query
 from thermofit_pl.tables.headers import HEADER_BYTES, find_header
@@ -207,6 +207,11 @@ def check_column(table: TableFile, option: str, column: str) -> None:
         )
         raise InputError(
             f"{path}: expected a column {quoted(column)} (--data.{option}), but its columns are {names}{advice}"
+        )
+    if not is_plain(column):
+        raise InputError(
+            f"{path}: expected a column without control characters in its name, but got {quoted(column)}, which no "
+            "calibration could name; rename it."
         )
     if table.columns.count(column) > 1:
         raise InputError(
