@@ -320,7 +320,7 @@ def test_honest_uncertainties_are_the_spread_of_simulated_fits(kind: str, rho: f
         x, y = simulated(kind, rho, n, seed)
         lags, one = lags_of(x, y), Moments()
         one.update(torch.from_numpy(x), torch.from_numpy(y))
-        _, pivot, mean, sxx, slope, sse = one.moments[0].tolist()
+        _, pivot, mean, sxx, slope, sse = one.factor[0].tolist()
         found = lags.autocorrelation(slope, pivot, mean, sse / n, sxx / n)
         columns[seed] = torch.tensor([*found, lags.pairs])
         six.append(one.moments[0])
@@ -330,7 +330,7 @@ def test_honest_uncertainties_are_the_spread_of_simulated_fits(kind: str, rho: f
     moments.lowest, moments.highest = moments.mean_indication - 100, moments.mean_indication + 100
     line = least_squares(moments, Autocorrelation(*columns.T))
     at_pivot = moments.mean_reference - 2 * moments.mean_indication - 5
-    u_w, u_pivot = (line.u_w * moments.sxx.sqrt()).mean().item(), line.u_pivot.mean().item()
+    u_w, u_pivot = (line.u_w[:, 0] * moments.sxx.sqrt()).mean().item(), line.u_pivot.mean().item()
     assert u_w == pytest.approx(scaled.std().item(), rel=0.05)
     assert u_pivot == pytest.approx(at_pivot.std().item(), rel=0.05)
     assert columns[:, 0].mean().item() == pytest.approx(rho, abs=0.005)

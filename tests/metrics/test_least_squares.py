@@ -14,7 +14,7 @@ from scipy import stats
 from thermofit_pl.functional.distributions import coverage_factor
 from thermofit_pl.metrics.least_squares import (
     Autocorrelation,
-    Line,
+    Fit,
     distance,
     least_squares,
     stability_limit,
@@ -38,7 +38,7 @@ def moments_of(x: ArrayLike, y: ArrayLike) -> Moments:
     return moments
 
 
-def line_of(x: ArrayLike, y: ArrayLike) -> Line:
+def line_of(x: ArrayLike, y: ArrayLike) -> Fit:
     return least_squares(moments_of(x, y))
 
 

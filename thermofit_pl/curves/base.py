@@ -28,6 +28,7 @@ class Curve:
 
     Attributes:
         names: Of the coefficients w_j, one a feature.
+        noun: What a sentence calls the curve.
         held: Coefficients that are not fitted, and their values: 0 is b, j is w_j.
 
     Example:
@@ -42,6 +43,7 @@ class Curve:
     """
 
     names: tuple[str, ...] = ("w",)
+    noun = "the curve"
     held: Mapping[int, float] = MappingProxyType({})
 
     def features(self, indication: Any) -> list[Any]:

@@ -10,6 +10,8 @@ from thermofit_pl.curves.base import Curve
 class Line(Curve):
     """The straight line: reference = b + w · indication."""
 
+    noun = "a line"
+
     def features(self, indication: Any) -> list[Any]:
         """Returns the indication itself."""
         return [indication]

@@ -10,4 +10,5 @@ from thermofit_pl.curves.line import Line
 class Offset(Line):
     """An offset alone, b, to be added to each indication: the line with its slope held at 1."""
 
+    noun = "an offset"
     held = MappingProxyType({1: 1.0})

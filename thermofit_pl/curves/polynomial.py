@@ -39,6 +39,7 @@ class Polynomial(Curve):
         self.degree = degree
         self.centre = centre
         self.half = half
+        self.noun = f"a polynomial of degree {degree}"
         self.names = tuple(f"w{j}" for j in range(1, degree + 1))
 
     def framed(self, low: float, high: float) -> Polynomial:

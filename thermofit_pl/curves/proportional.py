@@ -10,4 +10,5 @@ from thermofit_pl.curves.line import Line
 class Proportional(Line):
     """A gain alone, w: the line through zero, with its intercept held at 0."""
 
+    noun = "a gain"
     held = MappingProxyType({0: 0.0})

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thermofit_pl.curves.base import Curve
 from thermofit_pl.distributed.collectives import gathered
 from thermofit_pl.metrics.autocorrelation import LagProducts
-from thermofit_pl.metrics.factor import as_parts, of_columns
 from thermofit_pl.metrics.least_squares import Autocorrelation
-from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.moments import Formed, Moments, as_parts
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
 from thermofit_pl.tables.table import Block
@@ -34,6 +34,7 @@ class Intake:
         log: Whether the readings are a log.
         keep: Whether the readings are kept, for mini-batches.
         seed: Of the sample.
+        curve: Whose features the readings are seen through; None is the straight line.
 
     Attributes:
         moments: Of each part's readings.
@@ -42,8 +43,10 @@ class Intake:
         instruments: The names of the instruments, in the order of the moments, once ``arrange`` has run; None for one.
     """
 
-    def __init__(self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0) -> None:
-        self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1) for part in PARTS}
+    def __init__(
+        self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0, curve: Curve | None = None
+    ) -> None:
+        self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1, curve) for part in PARTS}
         self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
         self.lags: dict[int, LagProducts] | None = {} if log else None
         self.instruments: list[str] | None = None
@@ -54,12 +57,13 @@ class Intake:
         self._instruments = 0
         self._worker: ThreadPoolExecutor | None = None
         self._adding: Future[None] | None = None
-        self._formed: dict[Part, list[list[float]]] = {part: [] for part in PARTS}
-        self._line = (0.0, 0.0, 0.0)  # of the block before: a provisional one for the next
+        self._formed: dict[Part, list[Formed]] = {part: [] for part in PARTS}
 
     def add(self, part: Part, block: Block) -> None:
         """Takes in a block of readings of one part."""
         assert block.reference is not None
+        for moments in self.moments.values():  # one frame for all parts
+            moments.frame(block.indication)
         if part == "train":
             self.sample.add(block)
         if self._keep:
@@ -75,9 +79,7 @@ class Intake:
         if part == "train":
             self._pair(0, block)
         formed = self._formed[part]
-        formed.append(of_columns(block.indication, block.reference, self._line))
-        _, mean_x, mean_y, _, slope, *_ = formed[-1]
-        self._line = mean_x, mean_y, slope
+        formed.append(self.moments[part].formed(block.indication, block.reference))
         if len(formed) == FORMED:
             self._flush(part)
 
@@ -106,7 +108,7 @@ class Intake:
                 self._pair(int(codes[own[0]]), whole.take(own))
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
         with one_thread():
-            self.moments[part] = placed(self.moments[part], None, most)
+            self.moments[part] = self.moments[part].placed(None, most)
             self.moments[part].update(x, y, codes)
 
     def _pair(self, instrument: int, block: Block) -> None:
@@ -133,7 +135,7 @@ class Intake:
             return
         everywhere, index = in_order(gathered(list(names)), names)
         for part in PARTS:
-            self.moments[part] = placed(self.moments[part], torch.from_numpy(index), len(everywhere))
+            self.moments[part] = self.moments[part].placed(torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
         self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
         if self.lags is not None:
@@ -164,7 +166,7 @@ class Intake:
             return None
         found = torch.zeros(3, len(self.moments["train"].moments), dtype=torch.float64)
         for code, lags in self.lags.items():
-            n, pivot, mean_reference, sxx, slope, sse = self.moments["train"].moments[code].tolist()
+            n, pivot, mean_reference, sxx, slope, sse = lags.moments.factor[0].tolist()
             rho = lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
             found[:, code] = torch.tensor([*rho, lags.pairs], dtype=torch.float64)
         return Autocorrelation(*found)
@@ -184,28 +186,6 @@ def one_thread() -> Iterator[None]:
 def joined(blocks: Sequence[Block], name: str) -> Tensor:
     """Returns one column of several blocks, shape ``(N,)``."""
     return torch.from_numpy(np.concatenate([getattr(block, name) for block in blocks]))
-
-
-def placed(moments: Moments, index: Tensor | None, instruments: int) -> Moments:
-    """Returns moments with room for more instruments, and each at a new place.
-
-    Args:
-        moments: Of some instruments.
-        index: The new place of each code, at least as long as they are many; None leaves each where it is.
-        instruments: How many there are now.
-    """
-    old = len(moments.moments)
-    where = torch.arange(old) if index is None else index[:old]
-    if index is None and old == instruments:
-        return moments
-    larger = Moments(instruments)
-    larger.moments[where], larger.lowest[where], larger.highest[where] = (
-        moments.moments,
-        moments.lowest,
-        moments.highest,
-    )
-    larger._update_count = moments._update_count  # torchmetrics warns of a compute before any update
-    return larger
 
 
 def in_order(everybodys: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:

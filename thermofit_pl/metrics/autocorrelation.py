@@ -26,12 +26,13 @@ class LagProducts:
         products: Sums over pairs of the outer product of (1, deviation of the indication, provisional error) with that
             of the next reading, shape ``(3, 3)``.
         pairs: Number of pairs.
+        moments: Of the readings, for their straight line.
     """
 
     def __init__(self) -> None:
         self.products = np.zeros((3, 3))
         self.pairs = 0
-        self._moments = Moments()
+        self.moments = Moments()
         self._frame = (0.0, 0.0, 0.0)  # mean indication, mean reference, slope
         self._spacing = math.inf
         self._first: tuple[FloatArray, float] | None = None
@@ -76,8 +77,8 @@ class LagProducts:
         assert self._last is not None
         assert later._first is not None
         assert later._last is not None
-        self._moments.merge_state(later._moments)
-        _, x, y, _, slope, _ = self._moments.moments[0].tolist()
+        self.moments.merge_state(later.moments)
+        _, x, y, _, slope, _ = self.moments.factor[0].tolist()
         mine, others = self._change((x, y, slope)), later._change((x, y, slope))
         (last, before), (first, after) = self._last, later._first
         spacing = min(self._spacing, later._spacing)
@@ -95,8 +96,8 @@ class LagProducts:
 
         The first block alone would not do: at one set point, it has a slope of mere noise.
         """
-        self._moments.update(as_tensor(x), as_tensor(y))
-        _, *frame, _, slope, _ = self._moments.moments[0].tolist()
+        self.moments.update(as_tensor(x), as_tensor(y))
+        _, *frame, _, slope, _ = self.moments.factor[0].tolist()
         change = self._change((frame[0], frame[1], slope))
         self.products = change @ self.products @ change.T
         if self._first is not None and self._last is not None:

@@ -1,7 +1,8 @@
-"""Six numbers an instrument, from which the line, its uncertainty, the loss and every step of SGD follow."""
+"""One factor an instrument, from which the curve, its uncertainty, the loss and every step of SGD follow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
-from thermofit_pl.metrics.factor import as_parts, merge, merge_all, of_columns, of_instruments, of_readings
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
+from thermofit_pl.distributed.collectives import gathered
+from thermofit_pl.metrics.factor import (
+    TINY,
+    hold,
+    lower_degrees,
+    merge_all,
+    modes,
+    numbers_of,
+    of_columns,
+    of_instruments,
+    solve,
+    sound,
+    transform,
+    whitening,
+)
+
+FloatArray = NDArray[np.float64]
+
+# Of one instrument's block: what is kept of each chunk of it, its smallest and its largest indication.
+Formed = tuple[list[list[float]], float, float]
+
+FAR = 1_000  # ranges of a feature from zero, beyond which its own digits are saved by an origin
 
 
 class Readings(NamedTuple):
@@ -44,17 +68,22 @@ class Readings(NamedTuple):
 
 
 class Moments(Metric):
-    """The six numbers of each instrument's readings.
+    """The factor of each instrument's readings: all that least squares and SGD on the mean squared error need of them.
 
     Update it with batches of any size in any order; merge it with ``merge_state``, or over processes with ``synced``.
 
     Args:
         instruments: Number of instruments.
+        curve: Whose features the readings are seen through; None is the straight line.
 
     Attributes:
-        moments: Shape ``(instruments, 6)``, float64: count, mean indication, mean reference [°C], centred sum of
-            squares of the indication, least-squares slope (0 where the indications are equal), sum of squared errors
-            about the least-squares line [°C²].
+        curve: The same; with its frame, once the first readings have set it.
+        origin: What is taken off each feature before it is added up, p numbers, as the first readings set it; None
+            before. It is 0 but for features such as counts about a million, whose spread is a few hundred.
+        moments: Shape ``(instruments, k + 3)``, float64: the packed factor of (1, features − origin, reference), then
+            the number of readings, the sum of their weights and that of the weights' squares. For a line the factor is
+            count, mean indication, mean reference [°C], centred sum of squares of the indication, least-squares slope,
+            and sum of squared errors about the least-squares line [°C²].
         lowest: Smallest indication, shape ``(instruments,)``; inf without readings.
         highest: Largest indication, shape ``(instruments,)``; -inf without readings.
 
@@ -73,20 +102,28 @@ class Moments(Metric):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, instruments: int = 1, **kwargs: Any) -> None:  # kwargs are torchmetrics' own
+    def __init__(self, instruments: int = 1, curve: Curve | None = None, **kwargs: Any) -> None:  # torchmetrics' own
         super().__init__(**kwargs)
+        self.curve = Line() if curve is None else curve
+        self.origin: tuple[float, ...] | None = None
+        self._normalization: tuple[Tensor, Tensor] | None = None
+        self._modes: tuple[Tensor, Tensor, Tensor] | None = None
+        numbers = numbers_of(len(self.curve.names)) + 3
         infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
-        self.add_state("moments", torch.zeros(instruments, 6, dtype=torch.float64), dist_reduce_fx=merge_all)
+        self.add_state("moments", torch.zeros(instruments, numbers, dtype=torch.float64), dist_reduce_fx=merge_all)
         self.add_state("lowest", infinite, dist_reduce_fx="min")
         self.add_state("highest", -infinite, dist_reduce_fx="max")
 
-    def update(self, indication: Tensor, reference: Tensor, instrument: Tensor | None = None) -> None:
+    def update(
+        self, indication: Tensor, reference: Tensor, instrument: Tensor | None = None, weight: Tensor | None = None
+    ) -> None:
         """Adds readings.
 
         Args:
             indication: Indicated values, shape ``(N,)`` [indicated unit].
             reference: References, shape ``(N,)`` [°C].
             instrument: Index of each reading's instrument, int64, shape ``(N,)``; None where there is one instrument.
+            weight: Weight of each reading, positive, shape ``(N,)``; None weighs all alike.
 
         Raises:
             ValueError: If the shapes differ, or ``instrument`` is missing where there are several.
@@ -96,130 +133,388 @@ class Moments(Metric):
                 f"Expected `indication` and `reference` of one shape (N,), but got {tuple(indication.shape)} and "
                 f"{tuple(reference.shape)}"
             )
+        if weight is not None and weight.shape != indication.shape:
+            raise ValueError(f"Expected `weight` of shape {tuple(indication.shape)}, but got {tuple(weight.shape)}")
         if instrument is None and len(self.moments) != 1:
             raise ValueError(f"Expected `instrument` for the readings of {len(self.moments)} instruments, but got None")
         if indication.numel() == 0:
             return
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
+        omega = None if weight is None else weight.detach().to(self.moments)
+        self.frame(x)
         if len(self.moments) > 1:
             assert instrument is not None
-            parts = of_instruments(x, y, instrument, len(self.moments))
+            self.absorb(*self.formed_of_many(x, y, instrument, omega))
         elif x.device.type == "cpu":
-            _, mean_x, mean_y, _, slope, _ = self.moments[0].tolist()
-            parts = as_parts([of_columns(x.numpy(), y.numpy(), (mean_x, mean_y, slope))])
+            formed = self.formed(x.numpy(), y.numpy(), None if omega is None else omega.numpy())
+            self.absorb(*as_parts([formed]))
         else:
-            parts = of_readings(x, y)
-        self.absorb(*parts)
+            kept = of_instruments([*self._columns(x), y], omega, None, 1)
+            low, high = x.aminmax()
+            self.absorb(kept[None], low[None, None], high[None, None])
+
+    def frame(self, indication: Tensor | FloatArray) -> None:
+        """Takes from the first readings what is fixed from then on: the curve's frame, and the features' origin.
+
+        Args:
+            indication: Their indications, shape ``(N,)``.
+        """
+        if self.origin is not None:
+            return
+        self.curve = self.curve.framed(float(indication.min()), float(indication.max()))
+        origin = [0.0] * len(self.curve.names)
+        if not self.curve.held:  # a curve through zero has no origin but zero
+            for j, feature in enumerate(self.curve.features(indication)):
+                mean = float(feature.mean())
+                if abs(mean) > FAR * (float(feature.max()) - float(feature.min())):
+                    origin[j] = mean
+        self.origin = tuple(origin)
+
+    def formed(self, x: FloatArray, y: FloatArray, weight: FloatArray | None = None) -> Formed:
+        """Returns what is kept of a block of one instrument's readings, on a CPU.
+
+        Args:
+            x: Indications, shape ``(N,)``, at least one [indicated unit].
+            y: References, shape ``(N,)`` [°C].
+            weight: Weights, shape ``(N,)``; None weighs all alike.
+        """
+        return of_columns([*self._columns(x), y], weight), float(x.min()), float(x.max())
+
+    def formed_of_many(
+        self, x: Tensor, y: Tensor, instrument: Tensor, weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the same of several instruments' readings, as ``absorb`` takes it."""
+        instruments = len(self.moments)
+        low = x.new_full((instruments,), torch.inf).scatter_reduce_(0, instrument, x, "amin")
+        high = x.new_full((instruments,), -torch.inf).scatter_reduce_(0, instrument, x, "amax")
+        kept = of_instruments([*self._columns(x), y], weight, instrument, instruments)
+        return kept[None], low[None], high[None]
 
     def absorb(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> None:
         """Adds readings by what was formed of them.
 
         Args:
-            moments: Six numbers of each part, shape ``(parts, instruments, 6)``.
+            moments: What is kept of each part, shape ``(parts, instruments, k + 3)``.
             lowest: Smallest indication, shape ``(parts, instruments)``.
             highest: Largest indication, shape ``(parts, instruments)``.
         """
-        self.moments = merge(self.moments, merge_all(moments))
+        self.moments = merge_all(torch.stack([self.moments, merge_all(moments)]))
         self.lowest = torch.minimum(self.lowest, lowest.amin(dim=0))
         self.highest = torch.maximum(self.highest, highest.amax(dim=0))
         self._computed, self._update_count = None, max(self._update_count, 1)  # as torchmetrics' update does
 
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Adds the readings of other moments.
+
+        Raises:
+            ValueError: If they are of another curve, or seen through another frame.
+        """
+        if isinstance(incoming_state, Moments):
+            other = incoming_state
+            if other.origin is None:  # no readings
+                return
+            if self.origin is None:
+                self.origin, self.curve = other.origin, other.curve if not self._numbers_differ(other) else self.curve
+            if self.curve != other.curve:
+                raise ValueError(f"Expected moments of the same curve, {self.curve}, but got {other.curve}")
+            incoming_state = other.at(self.origin)
+        super().merge_state(incoming_state)
+
+    def _numbers_differ(self, other: Moments) -> bool:
+        return type(self.curve) is not type(other.curve) or len(self.curve.names) != len(other.curve.names)
+
+    def at(self, origin: tuple[float, ...]) -> Moments:
+        """Returns the same moments, with another origin of the features."""
+        if self.origin in (origin, None):
+            return self
+        assert self.origin is not None
+        moved = self.moments.clone()
+        shift = [before - after for before, after in zip(self.origin, origin, strict=True)]
+        moved[:, 1 : len(shift) + 1] += moved.new_tensor(shift) * self.count.clamp(max=1)[:, None]
+        other = self._like(moved, self.lowest, self.highest)
+        other.origin = origin
+        return other
+
+    def reset(self) -> None:
+        """Forgets all readings; the curve keeps its frame."""
+        super().reset()
+        self.origin = self._modes = None
+
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the least-squares slope, intercept and mean squared error, each of shape ``(instruments,)``."""
-        return self.slope, self.intercept, self.sse / self.count.clamp(min=1)
+        """Returns the least-squares w, shape ``(instruments, features)``, b and least mean squared error."""
+        w, b = self.exact
+        return w, b, self.sse / self.total.clamp(min=TINY)
 
     @property
     def count(self) -> Tensor:
         """Number of readings, shape ``(instruments,)``, float64."""
-        return self.moments[:, 0]
+        return self.moments[:, -3]
 
     @property
-    def mean_indication(self) -> Tensor:
-        """Mean indication, shape ``(instruments,)`` [indicated unit]."""
-        return self.moments[:, 1]
+    def total(self) -> Tensor:
+        """Sum of the weights, shape ``(instruments,)``; the number of readings where they weigh alike."""
+        return self.moments[:, -2]
+
+    @property
+    def effective_count(self) -> Tensor:
+        """Number of readings of one weight that would tell as much, (Σω)²/Σω², shape ``(instruments,)``."""
+        return self.total.square() / self.moments[:, -1].clamp(min=TINY)
+
+    @property
+    def factor(self) -> Tensor:
+        """The packed factor of (1, features, reference), shape ``(instruments, k)``."""
+        if not self.origin or not any(self.origin):
+            return self.moments[:, :-3]
+        factor = self.moments[:, :-3].clone()
+        factor[:, 1 : len(self.origin) + 1] += factor.new_tensor(self.origin) * self.count.clamp(max=1)[:, None]
+        return factor
+
+    @property
+    def feature_means(self) -> Tensor:
+        """Mean of each feature, shape ``(instruments, features)``."""
+        return self.factor[:, 1 : len(self.curve.names) + 1]
 
     @property
     def mean_reference(self) -> Tensor:
         """Mean reference, shape ``(instruments,)`` [°C]."""
-        return self.moments[:, 2]
+        return self.moments[:, len(self.curve.names) + 1]
 
     @property
-    def sxx(self) -> Tensor:
-        """Sum of squared deviations of the indication from its mean, shape ``(instruments,)``."""
-        return self.moments[:, 3]
+    def fitted(self) -> Tensor:
+        """The packed factor in the coefficients that are fitted: that of the readings, unless the curve holds some."""
+        return hold(self.factor, self.curve.held) if self.curve.held else self.factor
 
     @property
-    def slope(self) -> Tensor:
-        """Least-squares slope, shape ``(instruments,)`` [°C per unit]; 0 where all indications are equal."""
-        return self.moments[:, 4]
+    def sound(self) -> Tensor:
+        """Whether the readings tell each coefficient that is fitted, b first, shape ``(instruments, coefficients)``."""
+        return sound(self.fitted)
+
+    @property
+    def has_curve(self) -> Tensor:
+        """Whether the readings tell all coefficients, shape ``(instruments,)``."""
+        return self.sound.all(dim=-1)
+
+    @property
+    def exact(self) -> tuple[Tensor, Tensor]:
+        """The least-squares w, shape ``(instruments, features)``, and b, shape ``(instruments,)``.
+
+        Where the readings don't tell them, w is 0 and b the mean reference.
+        """
+        found = solve(self.fitted)
+        coefficients = found.new_zeros(len(found), len(self.curve.names) + 1)
+        coefficients[:, list(self.curve.free)] = found
+        for j, value in self.curve.held.items():
+            coefficients[:, j] = value
+        known = self.has_curve
+        w = torch.where(known[:, None], coefficients[:, 1:], 0.0)
+        return w, torch.where(known, coefficients[:, 0], self.mean_reference)
 
     @property
     def sse(self) -> Tensor:
-        """Sum of squared errors about the least-squares line, shape ``(instruments,)`` [°C²]."""
-        return self.moments[:, 5]
+        """Sum of (weighted) squared errors about the least-squares curve, shape ``(instruments,)`` [°C²].
+
+        Where the readings tell none, about their mean.
+        """
+        return torch.where(self.has_curve, self.fitted[:, -1], self.variation)
+
+    @property
+    def variation(self) -> Tensor:
+        """Sum of (weighted) squared deviations of the reference from its mean, shape ``(instruments,)`` [°C²]."""
+        return lower_degrees(self.moments[:, :-3])[:, 0]
+
+    @property
+    def mean_indication(self) -> Tensor:
+        """Mean of the first feature, for a line the indication, shape ``(instruments,)``."""
+        return self.feature_means[:, 0]
+
+    @property
+    def sxx(self) -> Tensor:
+        """Sum of squared deviations of the first feature from its mean; 0 where that is rounding."""
+        factor = self.factor
+        return torch.where(sound(factor)[:, 1], factor[:, len(self.curve.names) + 2], 0.0)
+
+    @property
+    def slope(self) -> Tensor:
+        """Least-squares coefficient of the first feature, shape ``(instruments,)``; 0 where the readings tell none."""
+        return self.exact[0][:, 0]
 
     @property
     def intercept(self) -> Tensor:
         """Least-squares intercept, shape ``(instruments,)`` [°C]."""
-        return self.mean_reference - self.slope * self.mean_indication
+        return self.exact[1]
 
     def mean_error(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean of estimate − reference under a line, shape ``(instruments,)`` [°C]."""
-        return w.double() * self.mean_indication + b.double() - self.mean_reference
+        """Returns the mean of estimate − reference under a curve, shape ``(..., instruments)`` [°C].
+
+        Args:
+            w: Shape ``(..., instruments, features)``; for one feature, the last axis may be missing.
+            b: Shape ``(..., instruments)`` [°C].
+        """
+        w = by_feature(w, b).double()
+        return (w * self.feature_means).sum(dim=-1) + b.double() - self.mean_reference
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean squared error [°C²] of a line, shape ``(instruments,)``.
+        """Returns the (weighted) mean squared error [°C²] of a curve, shape ``(..., instruments)``.
 
-        It is the least there can be, plus what the slope and the mean error add: three positive terms. Autograd
-        differentiates it. An instrument without readings has 0.
+        It is the least there can be, plus what each row of the factor adds: positive terms. Autograd differentiates
+        it, by the coefficients that the curve does not hold. An instrument without readings has 0.
 
         Args:
-            w: Slope, shape ``(instruments,)`` [°C per unit], in the unit of the indications that were added.
-            b: Intercept, shape ``(instruments,)`` [°C].
+            w: Shape ``(..., instruments, features)``, of the features that were added; for one feature, the last axis
+                may be missing.
+            b: Shape ``(..., instruments)`` [°C].
         """
-        n = self.count.clamp(min=1)
-        squares = (self.sse + (w - self.slope).square() * self.sxx) / n + self.mean_error(w, b).square()
-        return (squares * self.count.clamp(max=1)).to(w.dtype)
-
-    def gradient(self, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the derivatives of the mean squared error by ``w`` and by ``b``, each of shape ``(instruments,)``."""
-        by_b = 2 * self.mean_error(w, b) * self.count.clamp(max=1)
-        return 2 * (w - self.slope) * self.sxx / self.count.clamp(min=1) + by_b * self.mean_indication, by_b
+        w, kind = by_feature(w, b), w.dtype
+        if self.curve.held:
+            free = torch.tensor([j in self.curve.free for j in range(w.shape[-1] + 1)], device=w.device)
+            w, b = torch.where(free[1:], w, w.detach()), torch.where(free[0], b, b.detach())  # a gradient of 0
+        packed, features = self.moments[:, :-3], w.shape[-1]
+        squares, start = packed[:, -1], features + 2
+        for i in range(features):
+            behind = features - i - 1
+            error = w[..., i] - packed[:, start + behind + 1]
+            if behind:
+                error = error + (w[..., i + 1 :] * packed[:, start + 1 : start + 1 + behind]).sum(dim=-1)
+            squares = squares + error.square() * packed[:, start]
+            start += behind + 2
+        total = self.total.clamp(min=TINY)
+        squares = squares / total + self.mean_error(w, b).square() * (packed[:, 0] / total)
+        return squares.to(kind)
 
     def normalized(self, offset: Tensor, scale: Tensor) -> Moments:
-        """Returns the moments of the same readings with the indication x replaced by (x − offset) · scale.
+        """Returns the moments of the same readings with the features φ replaced by (φ − offset) · scale.
 
         Args:
-            offset: Shape ``(instruments,)`` [indicated unit].
-            scale: Shape ``(instruments,)``, positive.
+            offset: Shape ``(instruments, features)``; for one feature, the last axis may be missing.
+            scale: Upper triangular, shape ``(instruments, features, features)``; for one feature, the last axes may be
+                missing.
         """
-        n, x, y, sxx, slope, sse = self.moments.unbind(-1)
-        of_scaled = torch.stack([n, (x - offset) * scale, y, sxx * scale.square(), slope / scale, sse], dim=-1)
-        return self._like(of_scaled, (self.lowest - offset) * scale, (self.highest - offset) * scale)
+        features = len(self.curve.names)
+        offset, scale = offset.reshape(-1, features), scale.reshape(-1, features, features)
+        origin = self.moments.new_tensor(self.origin or [0.0] * features)
+        factor = transform(self.moments[:, :-3], (offset - origin) * self.count.clamp(max=1)[:, None], scale)
+        other = self._like(torch.cat([factor, self.moments[:, -3:]], dim=-1), self.lowest, self.highest)
+        other.origin, other._normalization = (0.0,) * features, (offset, scale)
+        return other
+
+    def whitening(self) -> tuple[Tensor, Tensor]:
+        """Returns the offset and the scale with which the fitted features have mean 0, variance 1 and no correlation.
+
+        The loss's Hessian is then twice the identity. A feature whose coefficient is held stays as it is, and where
+        the intercept is held, features are scaled about zero.
+
+        Returns:
+            Shapes ``(instruments, features)`` and ``(instruments, features, features)``.
+        """
+        features = len(self.curve.names)
+        offset = self.feature_means * 0.0
+        scale = torch.diag_embed(torch.ones_like(offset))
+        columns = [j - 1 for j in self.curve.free if j > 0]
+        if columns:
+            intercept = 0 in self.curve.free
+            known, of = whitening(self.fitted, self.total, intercept)
+            if intercept:
+                offset[:, columns] = self.feature_means[:, columns]
+            rows = torch.tensor(columns)
+            scale[:, rows[:, None], rows] = torch.where(known[:, None, None], of, scale[:, rows[:, None], rows])
+        assert offset.shape[1] == features
+        return offset, scale
+
+    def features(self, indication: Tensor) -> Tensor:
+        """Returns the features of indications, as they are added up: shape ``(..., instruments, features)``.
+
+        Args:
+            indication: Raw, shape ``(..., instruments)``.
+        """
+        features = features_of(self.curve, indication)
+        if self._normalization is None:
+            return features
+        offset, scale = (each.to(features) for each in self._normalization)
+        return ((features - offset)[..., None, :] @ scale)[..., 0, :]
+
+    def modes(self) -> tuple[Tensor, Tensor]:
+        """Returns the eigenvalues of the loss's Hessian in the fitted coefficients, and its eigenvectors.
+
+        Returns:
+            Shapes ``(instruments, coefficients)``, largest first, and ``(instruments, coefficients, coefficients)``, an
+            eigenvector a column.
+        """
+        if self._modes is None or self._modes[0] is not self.moments:
+            self._modes = self.moments, *modes(self.factor, self.total, self.curve.free)
+        return self._modes[1:]
 
     def synced(self) -> Moments:
-        """Returns the moments over all processes; themselves where there is one process. Every process must call it."""
-        with self.sync_context():
-            return self._like(self.moments.clone(), self.lowest.clone(), self.highest.clone())
+        """Returns the moments over all processes; themselves where there is one process. Every process must call it.
 
-    def eigen(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the eigenvalues of the loss's Hessian, larger first, and the first eigenvector's cosine and sine.
-
-        The Hessian of the mean squared error is 2 [[sxx/n + x̄², x̄], [x̄, 1]]. Its determinant is 4 sxx/n, so the
-        smaller eigenvalue comes without cancellation, however far the indications are from zero. Each result has the
-        shape ``(instruments,)``.
+        Raises:
+            ValueError: If the processes' moments are of different curves or frames.
         """
-        x, variance = self.mean_indication, self.sxx / self.count.clamp(min=1)
-        difference = variance + x.square() - 1
-        largest = variance + x.square() + 1 + torch.hypot(difference, 2 * x)
-        angle = torch.atan2(2 * x, difference) / 2
-        return largest, 4 * variance / largest, angle.cos(), angle.sin()
+        frames = [frame for frame in gathered((self.curve, self.origin)) if frame[1] is not None]
+        ours = self
+        if frames:
+            if any(curve != frames[0][0] for curve, _ in frames):
+                raise ValueError(f"Expected moments of one curve, but got {', '.join(str(c) for c, _ in frames)}")
+            ours = self.at(frames[0][1])
+        with ours.sync_context():
+            other = ours._like(ours.moments.clone(), ours.lowest.clone(), ours.highest.clone())
+        if frames:
+            other.curve, other.origin = frames[0]
+        return other
+
+    def placed(self, index: Tensor | None, instruments: int) -> Moments:
+        """Returns the moments with room for more instruments, and each at a new place.
+
+        Args:
+            index: The new place of each instrument, at least as long as they are many; None leaves each where it is.
+            instruments: How many there are now.
+        """
+        old = len(self.moments)
+        if index is None and old == instruments:
+            return self
+        where = torch.arange(old) if index is None else index[:old]
+        larger = Moments(instruments, self.curve)
+        larger.moments[where], larger.lowest[where], larger.highest[where] = self.moments, self.lowest, self.highest
+        larger.origin, larger._update_count = self.origin, self._update_count
+        return larger
+
+    def pooled(self, which: Tensor) -> Moments:
+        """Returns the moments of some instruments' readings together, as of one instrument.
+
+        Args:
+            which: Truths, or indices, of the instruments.
+        """
+        kept, low, high = self.moments[which], self.lowest[which], self.highest[which]
+        return self._like(merge_all(kept[:, None]), low.amin(dim=0, keepdim=True), high.amax(dim=0, keepdim=True))
+
+    def _columns(self, indication: Any) -> list[Any]:
+        """Returns the features less their origin."""
+        assert self.origin is not None
+        pairs = zip(self.curve.features(indication), self.origin, strict=True)
+        return [feature - origin if origin else feature for feature, origin in pairs]
 
     def _like(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> Moments:
-        other = Moments(len(moments))
+        other = Moments(len(moments), self.curve)
         other.moments, other.lowest, other.highest = moments, lowest, highest
+        other.origin, other._normalization = self.origin, self._normalization
         other._update_count = self._update_count  # torchmetrics warns of a compute before any update
         return other
+
+
+def as_parts(formed: Sequence[Formed]) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns what was formed of some blocks of one instrument's readings, as ``Moments.absorb`` takes it."""
+    chunks = [chunk for chunks, _, _ in formed for chunk in chunks]
+    ends = torch.tensor([each[1:] for each in formed], dtype=torch.float64)
+    return torch.tensor(chunks, dtype=torch.float64)[:, None], ends[:, :1], ends[:, 1:]
+
+
+def by_feature(w: Tensor, b: Tensor) -> Tensor:
+    """Returns w with its last axis, that of the features, which may be missing for one."""
+    return w[..., None] if w.ndim == b.ndim else w
+
+
+def features_of(curve: Curve, indication: Tensor) -> Tensor:
+    """Returns a curve's features along a new last axis."""
+    return torch.stack([torch.as_tensor(each).expand(indication.shape) for each in curve.features(indication)], dim=-1)
 
 
 def as_tensor(column: NDArray[np.float64]) -> Tensor:

@@ -167,7 +167,7 @@ def scores_of(moments: Moments, w: Tensor, b: Tensor) -> dict[str, Tensor]:
     known, count, w, b = _with_line(moments, w, b)
     n = count.sum()
     mse = (moments.mse(w, b) * count).sum() / n
-    variation = torch.where(known, _variation(moments), 0.0).sum()
+    variation = torch.where(known, moments.variation, 0.0).sum()
     return {
         "rmse": mse.sqrt(),
         "mean_error": (moments.mean_error(w, b) * count).sum() / n,
@@ -185,7 +185,7 @@ def scores_by_instrument(moments: Moments, w: Tensor, b: Tensor, largest_error: 
         largest_error: Shape ``(rows,)`` [°C].
     """
     known, count, w, b = _with_line(moments, w, b)
-    scored, mse, variation = count > 0, moments.mse(w, b), _variation(moments)
+    scored, mse, variation = count > 0, moments.mse(w, b), moments.variation
     columns = {
         "rmse": torch.where(scored, mse.sqrt(), torch.nan),
         "mean_error": torch.where(scored, moments.mean_error(w, b), torch.nan),
@@ -203,8 +203,3 @@ def _with_line(moments: Moments, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, 
     known = w.isfinite() & b.isfinite()
     count, w, b = (torch.where(known, value, 0.0) for value in (moments.count, w, b))
     return known, count, w, b
-
-
-def _variation(moments: Moments) -> Tensor:
-    """The sum of squares of each instrument's references about their mean, shape ``(instruments,)`` [°C²]."""
-    return moments.sse + moments.slope.square() * moments.sxx

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from thermofit_pl.functional.diagnostics import Errors, diagnose
 from thermofit_pl.functional.distributions import tail_of_f
 from thermofit_pl.functional.scales import Differences, compare
-from thermofit_pl.metrics.factor import merge_all
-from thermofit_pl.metrics.least_squares import Autocorrelation, Line
+from thermofit_pl.metrics.least_squares import Autocorrelation, Fit
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.tables.sample import Sample
 
@@ -45,7 +44,7 @@ class Evidence:
     common: dict[str, float] | None
 
     @classmethod
-    def of(cls, moments: Moments, line: Line, sample: Sample, log: Autocorrelation | None = None) -> Evidence:
+    def of(cls, moments: Moments, line: Fit, sample: Sample, log: Autocorrelation | None = None) -> Evidence:
         """Examines the readings.
 
         Args:
@@ -54,7 +53,8 @@ class Evidence:
             sample: Readings to look at for what the moments don't tell.
             log: Autocorrelation, if the readings are a log.
         """
-        free = {name: value.double().numpy() for name, value in vars(line).items()}
+        free = {name: value.double().numpy() for name, value in vars(line).items() if name not in ("U", "sound")}
+        free |= {name: free[name][:, 0] for name in ("w", "pivot", "u_w", "cov_wb")}
         dof = np.maximum(free["n"] - 2, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             f = np.where(free["u_w"] > 0, (free["w"] / free["u_w"]) ** 2, math.nan)
@@ -119,12 +119,14 @@ def common_line(moments: Moments) -> dict[str, float] | None:
 
     It is the F test of all coefficients being equal, which takes the scatter of all instruments to be the same.
     """
-    lined = moments.moments[moments.sxx > 0]
-    count = len(lined)
-    own, dof = float(lined[:, 5].sum()), int(lined[:, 0].sum()) - 2 * count
+    known = moments.has_curve
+    count, coefficients = int(known.sum()), len(moments.curve.free)
+    own, dof = float(moments.sse[known].sum()), int(moments.count[known].sum()) - coefficients * count
     if count < 2 or dof < 1 or own <= 0:
         return None
-    n, x, y, _, w, sse = merge_all(lined[:, None, :])[0].tolist()
-    f = (sse - own) / (2 * count - 2) / (own / dof)
-    p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), 2 * count - 2)[0])
-    return {"w": w, "b": y - w * x, "s": math.sqrt(sse / (n - 2)), "s_own": math.sqrt(own / dof), "p": p}
+    together = moments.pooled(known)
+    sse, n = together.sse.item(), together.count.item()
+    f = (sse - own) / (coefficients * (count - 1)) / (own / dof)
+    p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), coefficients * (count - 1))[0])
+    w, b = together.slope.item(), together.intercept.item()
+    return {"w": w, "b": b, "s": math.sqrt(sse / (n - coefficients)), "s_own": math.sqrt(own / dof), "p": p}

@@ -12,7 +12,7 @@ import torch
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.accumulator import Intake
-from thermofit_pl.metrics.least_squares import least_squares, refuse_no_line
+from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import conclude
 from thermofit_pl.results.columns import tabulate
@@ -72,7 +72,7 @@ def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | Non
     intake.arrange(None if codes is None else labels.names())
     moments = intake.moments["train"]
     if codes is None:
-        refuse_no_line(moments, "The readings")
+        refuse_no_curve(moments, "The readings")
     result = conclude(Evidence.of(moments, least_squares(moments), intake.sample))
     digest = hashlib.sha256(x.data)
     digest.update(y.data)

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from thermofit_pl.metrics.least_squares import Line, rounding
+from thermofit_pl.metrics.least_squares import Fit, over_range, rounding
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.training.datamodule import ReadingsDataModule
 
@@ -45,7 +45,7 @@ class StopWhenConverged(Callback):
                 trainer.should_stop = True
 
 
-def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
+def tolerances(moments: Moments, line: Fit, tolerance: float | None) -> Tensor:
     """Returns how near to the exact line SGD counts as converged, shape ``(instruments,)`` [°C].
 
     Args:
@@ -55,7 +55,8 @@ def tolerances(moments: Moments, line: Line, tolerance: float | None) -> Tensor:
             where there is none, a millionth of what the line spans, or what rounding makes of it.
     """
     if tolerance is not None:
-        return torch.full_like(line.w, tolerance)
-    span = (line.w * (moments.highest - moments.lowest)).abs()
+        return torch.full_like(line.b, tolerance)
+    levels = (line.w * over_range(moments)).sum(dim=-1)
+    span = levels.amax(dim=0) - levels.amin(dim=0)
     least = torch.maximum(span * 1e-6, rounding(moments, line.w, line.b))
     return torch.where(line.u_pivot > 0, line.u_pivot / 10, least)

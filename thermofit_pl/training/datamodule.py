@@ -17,8 +17,8 @@ from thermofit_pl.calibration.records import Source
 from thermofit_pl.distributed.collectives import gathered, is_shared, refuse_together
 from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.accumulator import Intake, one_thread
-from thermofit_pl.metrics.least_squares import Autocorrelation, Line, least_squares, refuse_no_line
-from thermofit_pl.metrics.moments import Moments, Readings, as_tensor
+from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
+from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
 from thermofit_pl.tables.split import Part, Split, dealt
 from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batches, FullBatch, Stream
@@ -32,11 +32,11 @@ SHARED = 64 << 20  # bytes of a table from which processes read a share each; a 
 
 @dataclass
 class Normalization:
-    """What indications are put through before SGD sees them: (indication − offset) · scale.
+    """What features are put through before SGD sees them: (features − offset) · scale.
 
     Attributes:
-        offset: Shape ``(instruments,)`` [indicated unit].
-        scale: Shape ``(instruments,)`` [1/indicated unit].
+        offset: Shape ``(instruments, features)``; for a line [indicated unit].
+        scale: Upper triangular, shape ``(instruments, features, features)``; for a line [1/indicated unit].
     """
 
     offset: Tensor
@@ -47,14 +47,27 @@ class Normalization:
         """Returns the normalisation by a rule, for the training readings.
 
         Args:
-            rule: A factor, ``standard`` (mean 0 and standard deviation 1 of each instrument), or ``none``.
+            rule: A factor, ``standard`` (each instrument's features with mean 0, variance 1 and no correlation), or
+                ``none``.
             moments: Of the readings.
         """
         if rule == "standard":
-            deviation = (moments.sxx / moments.count.clamp(min=1)).sqrt()
-            return cls(moments.mean_indication.clone(), torch.where(deviation > 0, 1 / deviation, 1.0))
-        factor = 1.0 if rule == "none" else float(rule)
-        return cls(torch.zeros_like(moments.count), torch.full_like(moments.count, factor))
+            return cls(*moments.whitening())
+        offset = torch.zeros_like(moments.feature_means)
+        factor = torch.full_like(offset, 1.0 if rule == "none" else float(rule))
+        factor[:, [j - 1 for j in moments.curve.held if j > 0]] = 1.0  # a coefficient that is held stays what it is
+        return cls(offset, torch.diag_embed(factor))
+
+    def of_features(self, features: Tensor, instrument: Tensor | None = None) -> Tensor:
+        """Returns normalised features, shape ``(N, features)``.
+
+        Args:
+            features: Shape ``(N, features)``.
+            instrument: Index of each reading's instrument, shape ``(N,)``; None where there is one.
+        """
+        if instrument is None:
+            return (features - self.offset[0]) @ self.scale[0]
+        return ((features - self.offset[instrument])[:, None] @ self.scale[instrument])[:, 0]
 
 
 class ReadingsDataModule(LightningDataModule):
@@ -101,7 +114,7 @@ class ReadingsDataModule(LightningDataModule):
     """
 
     moments: dict[Part, Moments]
-    line: Line
+    line: Fit
     log: Autocorrelation | None
     normalization: Normalization
     sample: Sample
@@ -247,7 +260,7 @@ class ReadingsDataModule(LightningDataModule):
         train = intake.moments["train"]
         self.instruments = intake.instruments
         if self.instruments is None:
-            refuse_no_line(train, Path(self.path).name, self.indication)
+            refuse_no_curve(train, Path(self.path).name, self.indication)
         names = [file.name for file in table.files]
         name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
         self._source = Source(self.indication, self.reference, name, self._digest, dropped)
@@ -321,16 +334,14 @@ class ReadingsDataModule(LightningDataModule):
 
     def train_dataloader(self) -> FullBatch | Batches:
         """Returns the moments of the normalised training readings, or mini-batches of them."""
-        offset, scale = self.normalization.offset, self.normalization.scale
+        train = self.moments["train"]
         if self.batch_size is None:
-            moments = self.moments["train"].normalized(offset, scale)
-            moments.moments[~(moments.sxx > 0)] = 0.0  # SGD leaves an instrument that has no line where it is
+            moments = train.normalized(self.normalization.offset, self.normalization.scale)
+            moments.moments[~moments.has_curve] = 0.0  # SGD leaves an instrument that has no curve where it is
             return FullBatch(moments)
         assert self._intake is not None
         indication, reference, instrument = self._intake.readings("train")
-        if instrument is not None:
-            offset, scale = offset[instrument], scale[instrument]
-        scaled = (indication - offset) * scale
+        scaled = self.normalization.of_features(features_of(train.curve, indication), instrument)[:, 0]
         return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from thermofit_pl.metrics.least_squares import log_factor
-from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.moments import Moments, by_feature
 
 POINTS_BUDGET = 100_000  # points times instruments of one lap: as many cost a tenth of a second
 
@@ -22,7 +22,7 @@ class Points:
     Attributes:
         steps: Numbers of the steps, counted from 1.
         loss: Mean squared error before each of them, the mean over instruments, as long as ``steps`` [°C²].
-        w: Slopes after each of them, shape ``(steps, instruments)`` [°C per normalised unit].
+        w: Coefficients after each of them, shape ``(steps, instruments, features)`` [°C per normalised unit].
         b: Intercepts after each of them, shape ``(steps, instruments)`` [°C].
     """
 
@@ -48,9 +48,9 @@ def is_plain_sgd(optimizer: Optimizer) -> bool:
 class PlainSgd:
     """Plain full-batch SGD as a map of w and b.
 
-    A step is an affine map with the least-squares line as its fixed point: along an eigenvector of the Hessian, a
-    step multiplies the distance to that point by 1 − learning_rate · eigenvalue. An instrument without a line
-    (equal indications) stays where it is.
+    A step is an affine map with the least-squares curve as its fixed point: along an eigenvector of the Hessian, a
+    step multiplies the distance to that point by 1 − learning_rate · eigenvalue. A coefficient that the curve holds
+    stays, and so does an instrument whose readings tell no curve.
 
     Args:
         moments: Of all normalised readings.
@@ -58,36 +58,36 @@ class PlainSgd:
     """
 
     def __init__(self, moments: Moments, learning_rate: float) -> None:
-        largest, smallest, self._cos, self._sin = moments.eigen()
-        self._modes = [(rate > 1, log_factor(rate)) for rate in (learning_rate * largest, learning_rate * smallest)]
-        self._slope, self._intercept, self._has_line = moments.slope, moments.intercept, moments.sxx > 0
+        values, self._vectors = moments.modes()
+        self._turns, self._log = learning_rate * values > 1, log_factor(learning_rate * values)
+        w, b = moments.exact
+        self._free = list(moments.curve.free)
+        self._exact, self._known = torch.cat([b[:, None], w], dim=-1)[:, self._free], moments.has_curve
 
     def after(self, steps: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Returns ``w`` and ``b`` after so many steps.
 
         Args:
             steps: Numbers of steps, shape ``(K,)``.
-            w: Slope before them, shape ``(instruments,)``.
+            w: Coefficients before them, shape ``(instruments, features)``; for one feature the last axis may be
+                missing.
             b: Intercept before them, shape ``(instruments,)``.
 
         Returns:
-            Slopes and intercepts, each of shape ``(K, instruments)``.
+            Shapes ``(K, *w.shape)`` and ``(K, instruments)``.
         """
-        cos, sin, dw, db = self._cos, self._sin, w - self._slope, b - self._intercept
-        powers = (self._power(*mode, steps.to(dw)[:, None]) for mode in self._modes)
-        first, second = (
-            power * part for power, part in zip(powers, (cos * dw + sin * db, cos * db - sin * dw), strict=True)
-        )
-        return (
-            torch.where(self._has_line, self._slope + cos * first - sin * second, w),
-            torch.where(self._has_line, self._intercept + sin * first + cos * second, b),
-        )
+        start = torch.cat([b[:, None], by_feature(w, b)], dim=-1).double()
+        along = torch.einsum("icm,ic->im", self._vectors, start[:, self._free] - self._exact)
+        powers = self._powers(steps.to(along)[:, None, None])
+        moved = self._exact + torch.einsum("icm,kim->kic", self._vectors, powers * along)
+        found = start.repeat(len(steps), 1, 1)
+        found[..., self._free] = torch.where(self._known[:, None], moved, found[..., self._free])
+        return found[..., 1:].reshape(len(steps), *w.shape).to(w.dtype), found[..., 0].to(b.dtype)
 
-    @staticmethod
-    def _power(turns: Tensor, log: Tensor, steps: Tensor) -> Tensor:
-        """Returns (1 − rate) ** steps, from whether the rate is above 1, and log |1 − rate|."""
-        sign = torch.where(turns & (steps % 2 == 1), -1.0, 1.0)
-        return torch.where(steps == 0, 1.0, sign * torch.exp(steps * log))
+    def _powers(self, steps: Tensor) -> Tensor:
+        """Returns (1 − rate) ** steps of each mode, shape ``(K, instruments, modes)``."""
+        sign = torch.where(self._turns & (steps % 2 == 1), -1.0, 1.0)
+        return torch.where(steps == 0, 1.0, sign * torch.exp(steps * self._log))
 
 
 class Lap:
@@ -95,8 +95,8 @@ class Lap:
 
     Args:
         moments: Of all normalised readings.
-        w: Slope, a parameter of shape ``(instruments,)``.
-        b: Intercept likewise.
+        w: Coefficients, a parameter of shape ``(instruments, features)``.
+        b: Intercept, a parameter of shape ``(instruments,)``.
         first: Number of the lap's first step, from 1.
         count: Number of its steps.
         shown: The steps whose points are kept.

@@ -183,14 +183,14 @@ class CalibrationModule(LightningModule):
             return
         self.instruments = data.instruments
         self.normalize(data.normalization)
-        self._lined = data.line.w.isfinite() & data.line.b.isfinite()
+        self._lined = data.line.w.isfinite().all(dim=-1) & data.line.b.isfinite()
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
         if self.snap is not None:
             exact = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
             self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
-            self.line = torch.where(self._lined, torch.stack([data.line.w, data.line.b]), torch.inf)
+            self.line = torch.where(self._lined, torch.stack([data.line.w[:, 0], data.line.b]), torch.inf)
         else:
             self.line = torch.full_like(self.line, torch.nan)
 
@@ -299,7 +299,8 @@ class CalibrationModule(LightningModule):
     def normalize(self, normalization: Normalization) -> None:
         """Takes over a normalisation, with room for its instruments."""
         self._resize(len(normalization.scale))
-        self.offset, self.scale = normalization.offset.to(self.offset), normalization.scale.to(self.scale)
+        self.offset = normalization.offset[:, 0].to(self.offset)
+        self.scale = normalization.scale[:, 0, 0].to(self.scale)
 
     def distance(self, moments: Moments) -> Tensor:
         """Returns SGD's distance from the least-squares line of normalised readings, shape ``(instruments,)`` [°C]."""
