@@ -14,7 +14,8 @@ from thermofit_pl import __version__
 from thermofit_pl.cli.about import LIGHT, TRAINING
 from thermofit_pl.cli.option_names import light_option, training_option
 from thermofit_pl.cli.terminal import settle_streams
-from thermofit_pl.distributed.exit_reason import LostError, is_first
+from thermofit_pl.distributed.environment import forget_stray_marks
+from thermofit_pl.distributed.exit_reason import ExitReason, prints
 from thermofit_pl.distributed.signals import Signals, Stopped
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0, 2 for input that can't be used, 128 + a signal's number, 1 for anything else that went wrong.
     """
     argv = sys.argv[1:] if argv is None else argv
+    forget_stray_marks()
     with Signals() as signals:
         try:
             try:
@@ -50,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
                 code = int(ended.code or 0)
             _flush()
         except Stopped as stopped:
-            return _say(stopped.sentence, stopped.number, "")
+            return _say(ExitReason.of(stopped))
         except (Exception, KeyboardInterrupt) as error:
             if signals.received is None and os.environ.get("THERMOFIT_DEBUG"):
                 raise
@@ -106,20 +108,10 @@ def _no_collection() -> Iterator[None]:
 
 def _complain(error: BaseException, signals: Signals, option: Callable[[Setting], str]) -> int:
     """Says in one line what went wrong, with the command's options, and returns the exit code."""
-    if signals.received is not None:  # whatever it was interrupted in
-        return _say(Stopped(signals.received).sentence, 128 + signals.received, "")
-    if isinstance(error, InputError):
-        return _say(error.sentence(option), 2)
-    if isinstance(error, LostError):
-        return _say(str(error), 1)
-    if isinstance(error, KeyboardInterrupt):
-        return _say("interrupted", 130, "")
     if isinstance(error, BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the interpreter flushes it at exit
-        return _say("standard output was closed before all was written", 1)
-    if isinstance(error, OSError) and error.strerror:
-        return _say(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
-    return _say(f"{type(error).__name__}: {error} (THERMOFIT_DEBUG=1 in the environment shows where)", 1)
+    stopped = None if signals.received is None else Stopped(signals.received)  # whatever it was interrupted in
+    return _say(ExitReason.of(stopped or error, option))
 
 
 def _flush() -> None:
@@ -129,11 +121,12 @@ def _flush() -> None:
     sys.stdout.flush()
 
 
-def _say(sentence: str, code: int, kind: str = "error: ") -> int:
-    """Prints the sentence, on the first process alone, and returns the exit code."""
-    if is_first() and sys.stderr is not None:
-        print(f"thermofit_pl: {kind}{printable(' '.join(sentence.split()), 2000)}", file=sys.stderr)
-    return code
+def _say(reason: ExitReason) -> int:
+    """Prints why the command ends, in the one process of a run that does, and returns the exit code."""
+    if prints(reason) and sys.stderr is not None:
+        kind = "" if reason.code > 128 else "error: "
+        print(f"thermofit_pl: {kind}{printable(' '.join(reason.sentence.split()), 2000)}", file=sys.stderr)
+    return reason.code
 
 
 def command() -> int:

@@ -114,6 +114,10 @@ class EpochCheckpoint(Checkpoint):
         self._last = 0.0
         self._saved_step = -1
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Takes the folder of the first process, which has claimed it."""
+        self.path = trainer.strategy.broadcast(self.path)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for signals from now on, instead of ending at once."""
         self._signals.keep(True)

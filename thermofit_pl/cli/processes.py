@@ -1,150 +1,81 @@
-"""Runs on several processes: what they say of an error, in one sentence, and how they end."""
+"""How many processes a command is run in, and by which of Lightning's strategies they share its work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import torch.distributed as dist
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
+from lightning.pytorch.accelerators import Accelerator, CPUAccelerator, CUDAAccelerator
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy, StrategyRegistry
 
-from thermofit_pl.cli.launchers import Children, Workers
-from thermofit_pl.distributed.collectives import leave, patient, wait
-from thermofit_pl.distributed.exit_reason import LostError, Words, is_about_others, lost
-from thermofit_pl.distributed.signals import Signals
+from thermofit_pl.distributed.environment import launched
 from thermofit_pl.errors import InputError
 
-SECONDS = 100  # that a step of SGD waits for another process, as one that stands still; Lightning's default is 1,800
-KEY = "thermofit_pl/last words"
+# of a step of SGD: the heartbeat finds a process that stands still, and a limit would end a run that was suspended
+TIMEOUT = timedelta(days=1)
+WITHIN_PYTHON = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 
 
-class Processes(DDPStrategy):
-    """Lightning's DDP, whose processes end together, and say in one sentence why.
-
-    Attributes:
-        heard: What another process said that ended first.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:  # Lightning's own
-        super().__init__(**({"timeout": timedelta(seconds=SECONDS)} | kwargs))
-        self.heard: Words | None = None
-        self._failed = False
-
-    def _configure_launcher(self) -> None:
-        """Starts processes by launchers that look after them."""
-        assert self.cluster_environment is not None
-        if self._start_method == "popen":
-            self._launcher = Children(self.cluster_environment, self.num_processes, self.num_nodes)
-        else:
-            self._launcher = Workers(self, start_method=self._start_method)
-
-    def setup_environment(self) -> None:
-        """Meets the others."""
-        super().setup_environment()
-        patient()
-
-    def barrier(self, *args: Any, **kwargs: Any) -> None:
-        """Waits for the others, as long as they are there."""
-        wait()
-
-    def on_exception(self, exception: BaseException) -> None:
-        """Leaves word for the first process, which speaks for all."""
-        self._failed = True
-        words = Words.of(exception)
-        if dist.is_initialized() and not words.lost:
-            with suppress(Exception):  # who kept the store may be gone
-                dist.distributed_c10d._get_default_store().set(KEY, words.packed())
-        super().on_exception(exception)
-
-    def teardown(self) -> None:
-        """Waits until all have ended, and ends the talk; where this process failed, at once: others then fail too."""
-        super().teardown()
-        if not self._failed:
-            wait()
-        elif self.global_rank == 0:
-            self.heard = _heard()
-        leave()
-
-
-def equip(trainer: Trainer, signals: Signals, args: list[str], report: Callable[[Trainer], None]) -> None:
-    """Gives what starts a Trainer's processes what it needs to look after them.
+def process_count(options: Mapping[str, Any]) -> int:
+    """Returns how many processes on this computer a Trainer's options ask for, as Lightning reads them.
 
     Args:
-        trainer: Whose.
-        signals: Those that ask to stop.
-        args: Of the command, for processes that start from its beginning.
-        report: Prints the result, for processes that share nothing with this one.
+        options: The Trainer's; those that it refuses count as one, so that it says why.
     """
-    launcher = trainer.strategy.launcher
-    if isinstance(launcher, Children):
-        launcher.args = args
-    elif isinstance(launcher, Workers):
-        launcher.signals, launcher.report = signals, report
+    named, devices = options["accelerator"], options["devices"]
+    accelerators: dict[Any, type[Accelerator]] = {
+        "cpu": CPUAccelerator,
+        "gpu": CUDAAccelerator,
+        "cuda": CUDAAccelerator,
+    }
+    accelerators["auto"] = CUDAAccelerator if torch.cuda.is_available() else CPUAccelerator
+    accelerator = type(named) if isinstance(named, Accelerator) else accelerators.get(named)
+    if accelerator is None:
+        return 1
+    with suppress(MisconfigurationException, TypeError, ValueError):
+        found = accelerator.parse_devices(accelerator.auto_device_count() if devices == "auto" else devices)
+        return found if isinstance(found, int) else len(found or [None])
+    return 1
 
 
-def is_shared(trainer: Trainer) -> bool:
-    """Whether a Trainer runs on processes that talk to each other."""
-    return isinstance(trainer.strategy, DDPStrategy)
-
-
-def starts_workers(trainer: Trainer) -> bool:
-    """Whether a Trainer's work is done in other processes than this one."""
-    return isinstance(trainer.strategy.launcher, Workers)
-
-
-def may_read(trainer: Trainer) -> bool:
-    """Whether this process may read tables: Polars' threads don't survive a fork."""
-    launcher = trainer.strategy.launcher
-    return not (isinstance(launcher, Workers) and launcher.forks)
-
-
-def end(trainer: Trainer | None, error: BaseException | None = None) -> BaseException | None:
-    """Ends the other processes of a run, and returns what it failed of, in the words of the one that failed first.
+def choose_strategy(options: Mapping[str, Any], processes: int) -> Any:
+    """Returns the strategy for a Trainer: DDP for several processes, none of its own for one.
 
     Args:
-        trainer: Whose they are.
-        error: What this process failed of, if it did.
+        options: The Trainer's.
+        processes: How many run on this computer.
+
+    Raises:
+        InputError: For strategies that start processes within Python, and for nodes that nobody starts.
     """
-    strategy = None if trainer is None else trainer.strategy
-    launcher = None if strategy is None else strategy.launcher
-    leave()
-    how = launcher.end(failed=error is not None) if isinstance(launcher, Children | Workers) else ""
-    if error is None or not isinstance(strategy, Processes):
-        return error
-    if strategy.heard is not None:
-        return strategy.heard.error()
-    return LostError(lost(how)) if is_about_others(error) else error
-
-
-def _heard() -> Words | None:
-    """Returns the last words that a process has left."""
-    if not dist.is_initialized():
-        return None
-    with suppress(Exception):
-        store = dist.distributed_c10d._get_default_store()
-        if store.check([KEY]):
-            return Words.unpacked(store.get(KEY))
-    return None
-
-
-@contextmanager
-def registered() -> Iterator[None]:
-    """Lets the names of Lightning's DDP mean ``Processes``, for a Trainer that is made meanwhile."""
-    names = [name for name in StrategyRegistry if StrategyRegistry[name]["strategy"] is DDPStrategy]
-    for name in names:
-        StrategyRegistry[name]["strategy"] = Processes
-    try:
-        yield
-    finally:
-        for name in names:
-            StrategyRegistry[name]["strategy"] = DDPStrategy
+    chosen, nodes = options["strategy"], options["num_nodes"]
+    if isinstance(chosen, str) and chosen.startswith(WITHIN_PYTHON):
+        raise InputError(f"--trainer.strategy: expected ddp, which starts each process by itself, but got {chosen}")
+    if nodes > 1 and launched() is None:
+        raise InputError(
+            "--trainer.num_nodes: expected 1, or a command that torchrun or srun starts on each of the nodes, but got "
+            f"{nodes}; start it by torchrun --nnodes {nodes} on each"
+        )
+    if isinstance(chosen, Strategy):
+        return chosen
+    several = processes * nodes > 1
+    if chosen == "auto":
+        return DDPStrategy(timeout=TIMEOUT) if several else chosen
+    if chosen not in StrategyRegistry or StrategyRegistry[chosen]["strategy"] is not DDPStrategy:
+        return chosen
+    if not several and launched() is None:
+        return "auto"
+    return DDPStrategy(timeout=TIMEOUT, **StrategyRegistry[chosen]["init_params"])
 
 
 def refuse_strategy(trainer: Trainer) -> None:
-    """Refuses strategies that would cut two numbers into pieces.
+    """Refuses strategies that would cut two numbers into pieces, and another number of processes than there are.
 
     Raises:
         InputError: For any but one process, and DDP.
@@ -152,6 +83,17 @@ def refuse_strategy(trainer: Trainer) -> None:
     if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
         name = type(trainer.strategy).__name__
         raise InputError(
-            f"--trainer.strategy: expected ddp, ddp_spawn or ddp_fork, since w and b are two numbers, but got {name}; "
-            "leave it out"
+            f"--trainer.strategy: expected ddp, since w and b are two numbers, but got {name}; leave it out"
         )
+    here = launched()
+    if here is not None and here.world_size != trainer.num_devices * trainer.num_nodes:
+        raise InputError(
+            f"--trainer.devices, --trainer.num_nodes: expected {here.world_size} processes in all, as many as were "
+            f"started, but got {trainer.num_devices} devices on {trainer.num_nodes} nodes"
+        )
+
+
+def say(sentence: str) -> None:
+    """Prints an error where no other way is left."""
+    with suppress(OSError, AttributeError):
+        print(f"thermofit_pl: error: {sentence}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from thermofit_pl.distributed.exit_reason import is_first
+from thermofit_pl.distributed.environment import is_first
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import is_unfinished, sweep
 from thermofit_pl.formatting import is_plain, printable

@@ -32,12 +32,16 @@ from thermofit_pl.cli.arguments import (
     whole_numbers_first,
 )
 from thermofit_pl.cli.building import about_trainer, listed, optimizer_of, place_files
+from thermofit_pl.cli.option_names import training_option
 from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
 from thermofit_pl.cli.trust import misshapen, read_configuration
 from thermofit_pl.cli.warning_filters import quiet
-from thermofit_pl.distributed.exit_reason import is_first
-from thermofit_pl.distributed.signals import Signals
+from thermofit_pl.distributed.collectives import barrier, destroy
+from thermofit_pl.distributed.environment import is_first, launched
+from thermofit_pl.distributed.exit_reason import ExitReason, prints
+from thermofit_pl.distributed.heartbeat import Heartbeat
+from thermofit_pl.distributed.signals import Signals, Stopped
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import quoted
 from thermofit_pl.training.datamodule import ReadingsDataModule
@@ -50,6 +54,7 @@ from thermofit_pl.training.options import (
     refuse_unused,
 )
 
+PROGRAM = "thermofit_pl"  # what python -m runs
 EPOCHS = 10  # of a fit, unless told otherwise: 5,000 steps with the full batch, as in the notebook
 # what Trainer's methods take beside a checkpoint: not the user's to choose
 FIXED: dict[str, dict[str, Any]] = {
@@ -151,6 +156,13 @@ class CLI(LightningCLI):
             config["max_epochs"] = EPOCHS
         if config["accelerator"] == "auto" and not torch.cuda.is_available():
             config["accelerator"] = "cpu"  # Apple's mps has no float64
+        count = processes.process_count(config)
+        config["strategy"] = processes.choose_strategy(config, count)
+        if count > 1 and launched() is None:
+            from thermofit_pl.distributed.launch import launch
+
+            launch(PROGRAM, self.args, count)
+            raise SystemExit(0)  # each of them has run the command
         if self.datamodule.batch_size is None and not config["barebones"]:
             config["log_every_n_steps"] = 1  # for callbacks that log: with the full batch, an epoch is one batch
         folder = self._place(config)
@@ -164,14 +176,11 @@ class CLI(LightningCLI):
             config["enable_progress_bar"] = asked is True or (self.subcommand == "fit" and asked is None)
             self.datamodule.progress = ReadingBar() if config["enable_progress_bar"] and is_first() else None
         try:
-            with processes.registered():
-                trainer = super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as error:
             raise InputError(about_trainer(str(error), self.config[self.subcommand].trainer)) from error
         processes.refuse_strategy(trainer)
         place_files(trainer, folder.path)
-        tell = partial(report, command=self.command, figures=self._get(self.config_init, "figures"))
-        processes.equip(trainer, self.signals, self.args, tell)
         self.built = trainer
         return trainer
 
@@ -195,7 +204,7 @@ class CLI(LightningCLI):
         folder, fits = self.folder.path, self.subcommand == "fit"
         self.written = WriteCalibration(folder, self._get(self.config_init, "csv"))
         self.predictions = WritePredictions(folder)
-        result = partial(getattr, self.written, "calibration")  # no lambda: spawned processes are sent it
+        result = partial(getattr, self.written, "calibration")
         self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
         callbacks: list[Callback] = [] if config["fast_dev_run"] else [SaveConfig(folder, self.text)]
         ends = {"fit": self.written, "predict": self.predictions}
@@ -219,9 +228,8 @@ class CLI(LightningCLI):
         if self.checkpoint is not None:
             settings = self.config[self.subcommand].model
             refuse_another_run(self.checkpoint, settings, optimizer, self.trainer.max_epochs)
-        if processes.is_shared(self.trainer):  # then each reads its share once all have started
-            if processes.may_read(self.trainer):
-                self.datamodule.open()
+        if self.trainer.world_size > 1:  # then each reads its share once all have started
+            self.datamodule.open()
             return
         self.datamodule.setup("fit")
         self._compare_readings()
@@ -234,9 +242,7 @@ class CLI(LightningCLI):
     def before_validate(self) -> None:
         """Opens the table before anything is written."""
         refuse_options(self.trainer)
-        if not processes.may_read(self.trainer):
-            return
-        if processes.is_shared(self.trainer):
+        if self.trainer.world_size > 1:
             self.datamodule.open("test" if self.command == "test" else "val")
             return
         self.datamodule.setup(self.command)
@@ -247,10 +253,6 @@ class CLI(LightningCLI):
     def before_predict(self) -> None:
         """Checks every row before any estimate is written."""
         refuse_options(self.trainer)
-        if not processes.may_read(self.trainer):
-            raise InputError(
-                "--trainer.strategy: expected one process for predict, or ddp, but got one that forks; leave it out"
-            )
         table = self.datamodule.open(reference=False)
         if taken := [name for name in estimate_names(table) if name in table.columns]:
             raise InputError(
@@ -261,9 +263,8 @@ class CLI(LightningCLI):
                 pass
 
     def after_fit(self) -> None:
-        """Prints the result, unless the process that has it did."""
-        if not processes.starts_workers(self.trainer):
-            report(self.trainer, command=self.command, figures=self._get(self.config_init, "figures"))
+        """Prints the result."""
+        report(self.trainer, command=self.command, figures=self._get(self.config_init, "figures"))
 
     after_validate = after_test = after_predict = after_fit
 
@@ -286,7 +287,7 @@ def main(argv: list[str], signals: Signals) -> int:
     whole_numbers_first()
     cli = CLI.__new__(CLI)
     cli.signals, cli.built = signals, None
-    with quiet():
+    with quiet(), Heartbeat(processes.say):
         try:
             args = arrange(argv)
             cli.command = args[0]
@@ -299,18 +300,32 @@ def main(argv: list[str], signals: Signals) -> int:
                 parser_kwargs=parser_kwargs(cli.command),
                 args=args,
             )
-            processes.end(cli.built)
+            barrier()
         except BaseException as error:
-            ended = processes.end(cli.built, error)
-            started = cli.curves is not None and cli.curves.started
-            misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
-            if cli.folder is not None and (cli.built is None or misused or not started):
-                cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
-            if misused:
-                raise InputError(f"--trainer: {error}") from error
-            if cli.checkpoint is not None and not started and type(error) in BROKEN:
-                raise broken(error) from error
-            if ended is not error and ended is not None:
-                raise ended from error
-            raise
+            ended = _clean_up(cli, error)
+            if ended is error:
+                raise
+            raise ended from error
+    barrier()  # nobody's heart beats any more, and whoever keeps the store may go
+    destroy()
     return 0
+
+
+def _clean_up(cli: CLI, error: BaseException) -> BaseException:
+    """Ends what a run that failed had begun, tells the other processes why, and returns the error for its user."""
+    before = cli.signals.received
+    cli.signals.keep(True)  # where another process failed too, its launcher ends this one, maybe while it cleans up
+    started = cli.curves is not None and cli.curves.started
+    misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
+    ended = error
+    if misused:
+        ended = InputError(f"--trainer: {error}")
+    elif cli.checkpoint is not None and not started and type(error) in BROKEN:
+        ended = broken(error)
+    stopped = None if before is None or isinstance(error, Stopped) else Stopped(before)
+    prints(ExitReason.of(stopped or ended, training_option))
+    if cli.folder is not None and (cli.built is None or misused or not started):
+        cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
+    destroy()
+    cli.signals.received = before
+    return ended

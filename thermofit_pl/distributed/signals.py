@@ -7,7 +7,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+)
 
 
 class Stopped(SystemExit):
@@ -29,9 +33,10 @@ class Stopped(SystemExit):
 
 
 class Signals:
-    """Takes over SIGTERM and SIGINT: they end a command by ``Stopped``, or are kept for a fit that asks for them.
+    """Takes SIGTERM, SIGINT and SIGHUP: they end a command by ``Stopped``, or are kept for a fit that asks for them.
 
-    Python's own SIGTERM would leave temporary files behind, and Lightning's ends with exit code 0.
+    Python's own SIGTERM would leave temporary files behind, and Lightning's ends with exit code 0. A SIGHUP that is
+    ignored, as ``nohup`` has it, stays ignored.
 
     Attributes:
         received: The signal that was received, if there was one.
@@ -45,8 +50,10 @@ class Signals:
     def __enter__(self) -> Signals:
         """Starts to listen, where a thread may."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {number: signal.getsignal(number) for number in heeded()}
             self._listen()
+            if hasattr(signal, "pthread_sigmask"):  # those that came while this process started have waited for this
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -61,10 +68,16 @@ class Signals:
             self._listen()  # again: Lightning has put a handler of its own before this one
 
     def _listen(self) -> None:
-        for number in SIGNALS:
+        for number in self._before:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, self.received = self.received is None, number
         if not (self._kept and first):
             raise Stopped(number)
+
+
+def heeded() -> list[signal.Signals]:
+    """Returns the signals that ask this process to stop."""
+    hangup = getattr(signal, "SIGHUP", None)
+    return [n for n in SIGNALS if n != hangup or signal.getsignal(n) != signal.SIG_IGN]

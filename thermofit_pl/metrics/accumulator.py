@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl.curves.base import Curve
-from thermofit_pl.distributed.collectives import gathered
+from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.metrics.autocorrelation import LagProducts
 from thermofit_pl.metrics.least_squares import Autocorrelation
 from thermofit_pl.metrics.moments import Formed, Moments, as_parts
@@ -133,7 +133,7 @@ class Intake:
         """
         if names is None:
             return
-        everywhere, index = in_order(gathered(list(names)), names)
+        everywhere, index = in_order(all_gather(list(names)), names)
         for part in PARTS:
             self.moments[part] = self.moments[part].placed(torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
@@ -145,9 +145,9 @@ class Intake:
     def exchange(self) -> None:
         """Merges what all processes took in, once; every process must call it."""
         self.moments = {part: moments.synced() for part, moments in self.moments.items()}
-        self.sample = Sample.merged(gathered(self.sample))
+        self.sample = Sample.merged(all_gather(self.sample))
         if self.lags is not None:
-            shares = gathered(self.lags)
+            shares = all_gather(self.lags)
             codes = sorted({code for share in shares for code in share})
             self.lags = {code: LagProducts.merged([share[code] for share in shares if code in share]) for code in codes}
 

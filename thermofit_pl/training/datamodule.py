@@ -14,7 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from thermofit_pl.calibration.records import Source
-from thermofit_pl.distributed.collectives import gathered, is_shared, refuse_together
+from thermofit_pl.distributed.collectives import all_gather, is_shared, raise_together
 from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.accumulator import Intake, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
@@ -202,7 +202,7 @@ class ReadingsDataModule(LightningDataModule):
         if self._intake is None and self._failed is None:
             self.read(self._rank())
         if not hasattr(self, "moments"):
-            refuse_together(self._failed)  # the first time that they meet: reading takes each its own time
+            raise_together(self._failed)  # the first time that they meet: reading takes each its own time
             self._finish()
 
     def _rank(self) -> tuple[int, int]:
@@ -255,8 +255,8 @@ class ReadingsDataModule(LightningDataModule):
         dropped = table.dropped
         if self._share[1] > 1:
             intake.exchange()
-            dropped = sum(gathered(dropped))
-            self._digest = gathered(self._digest)[0]
+            dropped = sum(all_gather(dropped))
+            self._digest = all_gather(self._digest)[0]
         train = intake.moments["train"]
         self.instruments = intake.instruments
         if self.instruments is None:
