@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     calibration = load(_named(arguments.calibration))
     if arguments.command == "show":
-        _write(f"{summary(calibration)}\n", None)
+        with standard_output():
+            print(summary(calibration))  # as the terminal can take it
     elif arguments.command == "compare":
         _compare(calibration, load(_named(arguments.new)), arguments.json)
     elif arguments.command == "report":
@@ -72,7 +73,8 @@ def _compare(old: Calibration | Calibrations, new: Calibration | Calibrations, a
     else:
         one = compare(old, new)
         text, found = comparison_text(one), asdict(one)
-    _write(f"{json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text}\n", None)
+    with standard_output():
+        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
 
 
 def _export(calibration: Calibration | Calibrations, to: str, instrument: str | None, output: str | None) -> None:
@@ -104,8 +106,8 @@ def _write(text: str, output: str | None) -> None:
         with atomic_write(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
     else:
-        with standard_output():
-            print(text, end="")  # as the terminal can take it
+        with standard_output() as stream:
+            stream.write(text.encode())
 
 
 def _tell(sentence: str) -> None:

@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
-from thermofit_pl.distributed.collectives import gathered
+from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.metrics.factor import (
     TINY,
     hold,
@@ -449,7 +449,7 @@ class Moments(Metric):
         Raises:
             ValueError: If the processes' moments are of different curves or frames.
         """
-        frames = [frame for frame in gathered((self.curve, self.origin)) if frame[1] is not None]
+        frames = [frame for frame in all_gather((self.curve, self.origin)) if frame[1] is not None]
         ours = self
         if frames:
             if any(curve != frames[0][0] for curve, _ in frames):
