@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from thermofit_pl.calibration.calibration import Corrected
+from thermofit_pl.calibration.correction import Corrected
 from thermofit_pl.export.formula import FloatArray, Formula, Platinum, Powers, SteinhartHart
 from thermofit_pl.export.view import View
 

@@ -153,6 +153,58 @@ def test_invert_is_each_instruments(fleet: Calibrations) -> None:
     assert (found.single.lower[1], found.single.upper[1]) == (alone.single.lower, alone.single.upper)
 
 
+def test_invert_is_each_instruments_whatever_its_set() -> None:
+    x, y, names = (np.concatenate(columns) for columns in zip(made(), FAULTS, strict=True))
+    fleet = thermofit_pl.fit(x, y, names)
+    lined = [name for name in fleet if fleet.has_line(name)]
+    instruments = np.repeat(lined, 3)
+    references = np.tile([-20.0, 7.0, np.nan], len(lined))
+    found = fleet.invert(references, instruments)
+    kinds = set()
+    for index, (name, reference) in enumerate(zip(instruments, references, strict=True)):
+        alone = fleet[name].invert(reference)
+        np.testing.assert_array_equal(found.indication[index], alone.indication)
+        for mine, own in ((found.line, alone.line), (found.single, alone.single)):
+            assert mine.kind[index] == own.kind
+            np.testing.assert_allclose([mine.lower[index], mine.upper[index]], own[1:], rtol=1e-14)
+            kinds.add(own.kind)
+    assert kinds == {"bounded", "two rays", "everything", "nothing", "unknown"}
+    with pytest.raises(InputError, match="Expected a calibrated instrument, but stuck has equal indications"):
+        fleet.invert(0.0, ["sensor-1", "stuck"])
+    with pytest.raises(InputError, match="Expected one of 17 instruments, but got nobody"):
+        fleet.invert([0.0, 1.0], "nobody")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda c, *of: c.correct(50.0, *of, extrapolate="eror"), "'warn', 'error' or 'ignore', but got 'eror'"),
+        (lambda c, *of: c.correct(["warm"], *of), "Expected indication to be numbers, but got list"),
+        (lambda c, *of: c.correct("50", *of), "Expected indication to be numbers, but got str"),
+        (lambda c, *of: c.invert(["warm"], *of), "Expected reference to be numbers, but got list"),
+        (lambda c, *of: c.correct(1e4, *of, extrapolate="error"), "The indication 10000 lies outside the calibrated"),
+    ],
+)
+def test_one_and_many_refuse_the_same(fleet: Calibrations, ask: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ask(fleet["sensor-1"])
+    with pytest.raises(InputError, match=message):
+        ask(fleet, "sensor-1")
+
+
+def test_instruments_that_do_not_match_their_indications_are_refused(fleet: Calibrations) -> None:
+    with pytest.raises(InputError, match=r"one for each indication, but got shape \(3,\) for \(2,\)"):
+        fleet.correct([1.0, 2.0], ["sensor-1"] * 3)
+
+
+def test_what_lies_outside_is_so_for_one_and_for_many(fleet: Calibrations) -> None:
+    x = np.array([np.inf, -np.inf, np.nan, 50.0, 1e4])
+    many, one = fleet.correct(x, "sensor-1", "ignore"), fleet["sensor-1"].correct(x, "ignore")
+    np.testing.assert_array_equal(many.extrapolated, [True, True, False, False, True])
+    for mine, own in zip(many, one, strict=True):
+        np.testing.assert_array_equal(mine, own)
+
+
 def test_a_fleet_survives_its_file(fleet: Calibrations, tmp_path: Path) -> None:
     fleet.save(tmp_path / "calibrations.parquet")
     found = load(tmp_path)

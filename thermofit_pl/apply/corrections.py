@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thermofit_pl.calibration.correction import Corrected, Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count, printable
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
 
-RESULTS = ("estimate", "u_line", "u_single", "extrapolated")
+RESULTS = Corrected._fields
 LOOKUP = "of thermofit_pl: "  # before the name of a column that a row's own line is looked up in
 
 
@@ -105,24 +106,17 @@ def _by_row(fleet: Calibrations, frame: pl.LazyFrame, view: str, by: str) -> pl.
     """Corrects each row by its own instrument's line; without one, the results are null."""
     import polars as pl
 
-    keys = ("w", "b", "u_w", "u_pivot", "indication_mean", "s")
     ends = pl.col("indication_range").arr
-    lines = fleet.frame.lazy().select(
-        pl.col("instrument").alias(LOOKUP),
-        *(pl.col(key).alias(LOOKUP + key) for key in keys),
-        ends.get(0).alias(LOOKUP + "low"),
-        ends.get(1).alias(LOOKUP + "high"),
+    lines = (
+        fleet.frame.lazy()
+        .filter(pl.col("w").is_not_null())
+        .with_columns(low=ends.get(0), high=ends.get(1))
+        .select(pl.col("instrument").alias(LOOKUP), *(pl.col(key).alias(LOOKUP + key) for key in Line._fields))
     )
-    w, b, u_w, u_pivot, mean, s, low, high = (pl.col(LOOKUP + key) for key in (*keys, "low", "high"))
-    x = pl.col(view)
-    variance = (u_w * (x - mean)) ** 2 + u_pivot**2
-    estimate = w * x + b
-    outside = pl.when(estimate.is_not_null()).then((x < low) | (x > high))
+    line = Line(*(pl.col(LOOKUP + key) for key in Line._fields))
     name = pl.col(by).cast(pl.String).str.strip_chars()
     return (
         frame.join(lines, left_on=name, right_on=LOOKUP, how="left", maintain_order="left")
-        .with_columns(
-            estimate=estimate, u_line=variance.sqrt(), u_single=(variance + s**2).sqrt(), extrapolated=outside
-        )
-        .drop(LOOKUP + key for key in ("", *keys, "low", "high"))
+        .with_columns(**line.at(pl.col(view))._asdict())
+        .drop(LOOKUP + key for key in ("", *Line._fields))
     )

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
 from thermofit_pl.calibration.records import Diagnostics, Sgd, Snap
-from thermofit_pl.errors import InputError
-from thermofit_pl.functional.fieller import FiellerSet, fieller
+from thermofit_pl.functional.fieller import FiellerSet
 from thermofit_pl.functional.scales import Verdict
 
 if TYPE_CHECKING:
     import os
 
-    import numpy as np
     import polars as pl
-    from numpy.typing import ArrayLike, NDArray
-
-
-class Corrected(NamedTuple):
-    """Corrected indications: numbers for a number, arrays of the same shape for an array.
-
-    Attributes:
-        estimate: What the reference would show [°C].
-        u_line: Standard uncertainty of the line there [°C]; NaN where the calibration has none.
-        u_single: Standard uncertainty of one new reading there [°C]; NaN likewise.
-        extrapolated: Whether the indication lies outside the calibrated range.
-    """
-
-    estimate: Any
-    u_line: Any
-    u_single: Any
-    extrapolated: Any
-
-
-class Expected(NamedTuple):
-    """The indications to expect at references: numbers for a number, arrays of the same shape for an array.
-
-    Attributes:
-        indication: Where the line has the reference [indicated unit]; NaN for a slope of zero.
-        line: Fieller's set of the line: where its mean indication may be.
-        single: Fieller's set of a single reading: where one new indication may be.
-    """
-
-    indication: Any
-    line: FiellerSet[Any, Any]
-    single: FiellerSet[Any, Any]
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +104,7 @@ class Calibration:
 
         return checksum(self)
 
-    def correct(self, indication: ArrayLike, extrapolate: Literal["warn", "error", "ignore"] = "warn") -> Corrected:
+    def correct(self, indication: ArrayLike, extrapolate: Extrapolate = "warn") -> Corrected:
         """Turns indications into °C.
 
         ``u_single`` holds for a new reading that scatters as those of the calibration did: ``s`` mixes the scatter of
@@ -156,25 +124,9 @@ class Calibration:
         Raises:
             InputError: An indication is no number, or outside the range with ``extrapolate="error"``.
         """
-        import numpy as np
-
-        if extrapolate not in ("warn", "error", "ignore"):
-            raise InputError(f"Expected extrapolate to be 'warn', 'error' or 'ignore', but got {extrapolate!r}.")
-        x = _numbers(indication, "indication")
-        low, high = self.indication_range
-        extrapolated = (x < low) | (x > high)
-        if extrapolate != "ignore" and extrapolated.any():
-            sentence = _outside(x[extrapolated], x.size, low, high)
-            if extrapolate == "error":
-                raise InputError(sentence)
-            warnings.warn(sentence, stacklevel=2)
-        u_pivot, u_w, s = (math.nan if u is None else u for u in (self.u_pivot, self.u_w, self.s))
-        with np.errstate(all="ignore"):
-            estimate = self.w * x + self.b
-            u_line = np.hypot(u_pivot, u_w * (x - self.indication_mean))
-            u_single = np.hypot(u_line, s)
-        found = Corrected(estimate, u_line, u_single, extrapolated)
-        return found if x.ndim else Corrected(*(np.asarray(value).item() for value in found))
+        x = numbers(indication, "indication")
+        found = self._line(math.nan).correct(x, extrapolate)
+        return found if x.ndim else Corrected(*(value.item() for value in found))
 
     def invert(self, reference: ArrayLike) -> Expected:
         """Gives the indication to expect at a reference, with Fieller's sets at the coverage probability.
@@ -191,29 +143,18 @@ class Calibration:
         Raises:
             InputError: A reference is no number.
         """
-        import numpy as np
-
-        y = _numbers(reference, "reference")
-        with np.errstate(all="ignore"):
-            indication = np.where(np.isfinite(y), (y - self.b) / self.w, np.nan) if self.w else np.full(y.shape, np.nan)
-            offset = y - (self.w * self.indication_mean + self.b)
-        sets = [self._fieller(offset, self.u_pivot)]
-        sets.append(
-            self._fieller(offset, None if self.u_pivot is None or self.s is None else math.hypot(self.u_pivot, self.s))
-        )
+        y = numbers(reference, "reference")
+        k = math.nan if self.coverage_factor is None else self.coverage_factor
+        found = self._line(math.nan).invert(y, k)
         if y.ndim:
-            return Expected(indication, *sets)
-        return Expected(indication.item(), *(FiellerSet(*(part.item() for part in found)) for found in sets))
+            return found
+        sets = (FiellerSet(*(part.item() for part in each)) for each in found[1:])
+        return Expected(found.indication.item(), *sets)
 
-    def _fieller(self, offset: NDArray[np.float64], u_level: float | None) -> FiellerSet[Any, Any]:
-        import numpy as np
-
-        if u_level is None or self.u_w is None or self.coverage_factor is None:
-            nan = np.full(offset.shape, np.nan)
-            return FiellerSet(np.full(offset.shape, "unknown"), nan, nan.copy())
-        k = self.coverage_factor
-        kind, lower, upper = fieller(offset, self.w, k * self.u_w, k * u_level)
-        return FiellerSet(kind, self.indication_mean + lower, self.indication_mean + upper)
+    def _line(self, unknown: Any) -> Line:
+        """What correcting needs, with ``unknown`` for what is None."""
+        values = (self.w, self.b, self.u_w, self.u_pivot, self.s, self.indication_mean, *self.indication_range)
+        return Line(*(unknown if value is None else value for value in values))
 
     def polars_expressions(self, indication: pl.Expr | str) -> dict[str, pl.Expr]:
         """Gives ``correct`` as Polars expressions, for tables of any size.
@@ -228,20 +169,8 @@ class Calibration:
         import polars as pl
 
         x = pl.col(indication) if isinstance(indication, str) else indication
-        low, high = self.indication_range
-        nothing = pl.lit(None, dtype=pl.Float64)
-        u_line = u_single = nothing
-        if self.u_pivot is not None and self.u_w is not None:
-            variance = (self.u_w * (x - self.indication_mean)) ** 2 + self.u_pivot**2
-            u_line = variance.sqrt()
-            u_single = nothing if self.s is None else (variance + self.s**2).sqrt()
-        expressions = {
-            "estimate": self.w * x + self.b,
-            "u_line": u_line,
-            "u_single": u_single,
-            "extrapolated": (x < low) | (x > high),
-        }
-        return {name: expression.alias(name) for name, expression in expressions.items()}
+        found = self._line(pl.lit(None, dtype=pl.Float64)).at(x)
+        return {name: expression.alias(name) for name, expression in found._asdict().items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the calibration as JSON that a person can read; the file is whole or absent.
@@ -276,24 +205,3 @@ class Calibration:
         from thermofit_pl.calibration.file import read
 
         return read(cls, path)
-
-
-def _numbers(values: ArrayLike, what: str) -> NDArray[np.float64]:
-    import numpy as np
-
-    try:
-        raw = np.asarray(values)
-        if raw.dtype.kind not in "iufO" or any(
-            isinstance(value, (str, bytes)) for value in raw.flat if raw.dtype.kind == "O"
-        ):
-            raise TypeError
-        return raw.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"Expected {what} to be numbers, but got {type(values).__name__} holding something else; convert it first."
-        ) from error
-
-
-def _outside(outside: NDArray[np.float64], size: int, low: float, high: float) -> str:
-    what = f"The indication {outside[0]:.6g} lies" if size == 1 else f"{outside.size} of {size} indications lie"
-    return f"{what} outside the calibrated range, {low:.6g} to {high:.6g}: no reading supports the line there."

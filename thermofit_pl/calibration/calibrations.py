@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from thermofit_pl.calibration.calibration import Calibration, Corrected, Expected
+from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
 from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, LargestError, Outlying, Sgd, Snap
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
-from thermofit_pl.functional.fieller import FiellerSet
 from thermofit_pl.functional.scales import compare
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-NUMBERS = ("w", "b", "u_w", "u_pivot", "indication_mean", "s")
 INTERVALS = ("w_interval", "b_interval", "indication_range")
 
 
@@ -111,9 +109,7 @@ class Calibrations:
         values["diagnostics"] = _diagnostics(row["diagnostics"])
         return Calibration(**values)
 
-    def correct(
-        self, indication: ArrayLike, instrument: Any, extrapolate: Literal["warn", "error", "ignore"] = "warn"
-    ) -> Corrected:
+    def correct(self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn") -> Corrected:
         """Turns indications into °C, each by its own instrument's line.
 
         Args:
@@ -126,26 +122,10 @@ class Calibrations:
             line.
 
         Raises:
-            InputError: An indication is outside the range with ``extrapolate="error"``.
+            InputError: An indication is no number, or outside the range with ``extrapolate="error"``.
         """
-        import numpy as np
-
-        x = np.asarray(indication, np.float64)
-        place = np.broadcast_to(self._index(instrument), x.shape)
-        w, b, u_w, u_pivot, pivot, s = (self._column(name)[place] for name in NUMBERS)
-        low, high = np.moveaxis(self._ranges[place], -1, 0)
-        with np.errstate(invalid="ignore"):
-            estimate = w * x + b
-            u_line = np.hypot(u_pivot, u_w * (x - pivot))
-            extrapolated = np.isfinite(estimate) & ((x < low) | (x > high))
-        if extrapolate != "ignore" and extrapolated.any():
-            sentence = (
-                f"{count(int(extrapolated.sum()))} of {count(x.size)} indications lie outside the calibrated range."
-            )
-            if extrapolate == "error":
-                raise InputError(sentence)
-            warnings.warn(sentence, stacklevel=2)
-        return Corrected(estimate, u_line, np.hypot(u_line, s), extrapolated)
+        x, place = self._matched(indication, "indication", instrument)
+        return self._line(place).correct(x, extrapolate)
 
     def invert(self, reference: ArrayLike, instrument: Any) -> Expected:
         """Gives the indication of each instrument to expect at a reference, with Fieller's sets.
@@ -158,47 +138,44 @@ class Calibrations:
             As ``Calibration.invert``, in arrays of shape ``(N,)``.
 
         Raises:
-            InputError: An instrument is unknown or has no line.
+            InputError: A reference is no number, or an instrument is unknown or has no line.
         """
         import numpy as np
 
-        names = np.atleast_1d(np.asarray(instrument)).astype(str)
-        names, y = np.broadcast_arrays(names, np.atleast_1d(np.asarray(reference, np.float64)))
-        ends = {key: np.full(y.shape, math.nan) for key in ("indication", "l", "L", "s", "S")}
-        kinds = {key: np.full(y.shape, "unknown", dtype="<U10") for key in ("line", "single")}
-        for name in np.unique(names):
-            at = names == name
-            found = self[str(name)].invert(y[at])
-            ends["indication"][at] = found.indication
-            ends["l"][at], ends["L"][at], kinds["line"][at] = found.line.lower, found.line.upper, found.line.kind
-            ends["s"][at], ends["S"][at], kinds["single"][at] = (
-                found.single.lower,
-                found.single.upper,
-                found.single.kind,
-            )
-        line = FiellerSet(kinds["line"], ends["l"], ends["L"])
-        return Expected(ends["indication"], line, FiellerSet(kinds["single"], ends["s"], ends["S"]))
+        y, place = self._matched(np.atleast_1d(numbers(reference, "reference")), "reference", instrument)
+        line = self._line(place)
+        if (lacking := np.isnan(line.w)).any():
+            self[str(np.broadcast_to(np.asarray(instrument), y.shape)[lacking][0])]  # says which, and why
+        return line.invert(y, self._columns["coverage_factor"][place])
 
-    def _index(self, instrument: Any) -> NDArray[np.int64]:
-        """The row of each name; one past the last, where the columns hold NaN, for one that is unknown."""
+    def _matched(self, values: ArrayLike, what: str, instrument: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values as numbers, and the row of each one's instrument: one past the last for one that is unknown."""
         import numpy as np
 
-        names = np.asarray(instrument)
+        x, names = numbers(values, what), np.asarray(instrument)
         unknown = len(self)
         found = [self._places.get(str(name), unknown) for name in names.ravel().tolist()]
-        return np.array(found, np.int64).reshape(names.shape)
+        try:
+            matched = np.broadcast_arrays(x, np.array(found, np.int64).reshape(names.shape))
+        except ValueError:
+            raise InputError(
+                f"Expected one instrument, or one for each {what}, but got shape {names.shape} for {x.shape}"
+            ) from None
+        return matched[0], matched[1]
 
-    def _column(self, name: str) -> NDArray[np.float64]:
-        import numpy as np
-
-        return np.append(self.frame[name].cast(float).fill_null(math.nan).to_numpy(), math.nan)
+    def _line(self, place: NDArray[np.int64]) -> Line:
+        return Line(*(self._columns[name][place] for name in Line._fields))
 
     @cached_property
-    def _ranges(self) -> NDArray[np.float64]:
+    def _columns(self) -> dict[str, NDArray[np.float64]]:
+        """What correcting needs, NaN where it is unknown, and in a last row for an instrument that is."""
         import numpy as np
+        import polars as pl
 
-        ranges = [(math.nan, math.nan) if pair is None else tuple(pair) for pair in self.frame["indication_range"]]
-        return np.array([*ranges, (math.nan, math.nan)], np.float64)
+        ends = (pl.col("indication_range").arr.get(k).alias(end) for k, end in enumerate(("low", "high")))
+        names = [*Line._fields, "coverage_factor"]
+        table = self.frame.with_columns(ends).select(pl.when(pl.col("w").is_not_null()).then(pl.col(names)))
+        return {name: np.append(table[name].fill_null(math.nan).to_numpy(), math.nan) for name in names}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the calibrations as Parquet, or as CSV by the suffix; the file is whole or absent.

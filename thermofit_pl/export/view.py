@@ -13,7 +13,8 @@ from thermofit_pl.export.formula import CannotHoldError, FloatArray, Formula, Po
 from thermofit_pl.export.numbers import between, slug
 
 if TYPE_CHECKING:
-    from thermofit_pl.calibration.calibration import Calibration, Corrected
+    from thermofit_pl.calibration.calibration import Calibration
+    from thermofit_pl.calibration.correction import Corrected
     from thermofit_pl.curves.base import Curve
 
 TENTH = 0.1  # of u: what the numbers of a target may add to it unnoticed

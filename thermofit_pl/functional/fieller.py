@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 Number = TypeVar("Number")
 Kind = TypeVar("Kind")
@@ -30,7 +30,7 @@ class FiellerSet(NamedTuple, Generic[Kind, Number]):
 
 
 def fieller(
-    offset: NDArray[np.float64], w: float, expanded_w: float, expanded_level: float
+    offset: ArrayLike, w: ArrayLike, expanded_w: ArrayLike, expanded_level: ArrayLike
 ) -> FiellerSet[NDArray[np.str_], NDArray[np.float64]]:
     """Solves |offset − w·z| ≤ √(expanded_level² + expanded_w²·z²) for z.
 
@@ -39,23 +39,26 @@ def fieller(
     or underflows.
 
     Args:
-        offset: The references less the line's value at the pivot, shape (N,) [°C].
-        w: The slope [°C per unit].
-        expanded_w: k · u_w [°C per unit].
-        expanded_level: k times the standard uncertainty at the pivot, of the line or of a single reading there [°C].
+        offset: The references less the lines' values at the pivot, of any shape [°C].
+        w: The slopes, one for all or one each [°C per unit].
+        expanded_w: k · u_w, likewise [°C per unit]; NaN where unknown.
+        expanded_level: k times the standard uncertainty at the pivot, of the line or of a single reading there,
+            likewise [°C].
 
     Returns:
-        The sets, with their ends as distances from the pivot, shape (N,) [indicated unit].
+        The sets, with their ends as distances from the pivot, of the same shape [indicated unit].
     """
     import numpy as np
 
-    slope_unit = max(abs(w), expanded_w) or 1.0
-    level_unit = np.maximum(np.abs(offset), expanded_level)
-    level_unit = np.where(level_unit > 0, level_unit, 1.0)
-    slope, spread = w / slope_unit, expanded_w / slope_unit
-    # leading · z² − 2 d·slope·z + constant ≤ 0, with the differences of squares as products
-    leading = (slope - spread) * (slope + spread)
+    offset, w, expanded_w, expanded_level = np.broadcast_arrays(
+        *(np.asarray(each, np.float64) for each in (offset, w, expanded_w, expanded_level))
+    )
+    slope_unit, level_unit = np.maximum(np.abs(w), expanded_w), np.maximum(np.abs(offset), expanded_level)
+    slope_unit, level_unit = (np.where(unit > 0, unit, 1.0) for unit in (slope_unit, level_unit))
     with np.errstate(all="ignore"):
+        slope, spread = w / slope_unit, expanded_w / slope_unit
+        # leading · z² − 2 d·slope·z + constant ≤ 0, with the differences of squares as products
+        leading = (slope - spread) * (slope + spread)
         d, level = offset / level_unit, expanded_level / level_unit
         constant = (d - level) * (d + level)
         quarter_discriminant = leading * level**2 + (spread * d) ** 2
@@ -63,14 +66,19 @@ def fieller(
         far = np.where(leading == 0, np.copysign(np.inf, -q), q / leading)
         near = np.where(q == 0, 0.0, constant / q)
         lower, upper = (end * (level_unit / slope_unit) for end in (np.minimum(near, far), np.maximum(near, far)))
-    if leading > 0:
-        kind = np.full(d.shape, "bounded", dtype="<U10")
-    else:
-        kind = np.where(quarter_discriminant > 0, "two rays", "everything").astype("<U10")
-        if leading == 0:  # k·u_w is the slope itself: one end is at infinity, or, both zero, no indication matters
-            level_line = (q == 0) | (slope == 0)
-            kind = np.where(level_line, np.where(constant <= 0, "everything", "nothing"), "two rays").astype("<U10")
-    kind = np.where(np.isfinite(offset), kind, "unknown")
+    # leading = 0: k·u_w is the slope itself; one end is at infinity, or, both zero, no indication matters
+    any_or_none = (leading == 0) & ((q == 0) | (slope == 0))
+    kind = np.select(
+        [
+            ~np.isfinite(offset) | np.isnan(leading) | np.isnan(level),
+            leading > 0,
+            any_or_none & (constant <= 0),
+            any_or_none,
+            (leading == 0) | (quarter_discriminant > 0),
+        ],
+        ["unknown", "bounded", "everything", "nothing", "two rays"],
+        "everything",
+    )
     lower = np.select([kind == "everything", (kind == "nothing") | (kind == "unknown")], [-np.inf, np.nan], lower)
     upper = np.select([kind == "everything", (kind == "nothing") | (kind == "unknown")], [np.inf, np.nan], upper)
     return FiellerSet(kind, lower, upper)
