@@ -36,9 +36,9 @@ def test_whole_numbers_are_names() -> None:
     assert found.names() == ["30", "4"]
 
 
-@pytest.mark.parametrize("slots", [1 << 6, labels.MOST_SLOTS])
+@pytest.mark.parametrize("slots", [1, labels.FIRST_SLOTS])
 def test_many_names_keep_their_codes(slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "MOST_SLOTS", slots)  # with few slots, nearly all are looked up the slow way
+    monkeypatch.setattr(labels, "FIRST_SLOTS", slots)  # with few, the levels are made anew again and again
     random, found = np.random.default_rng(0), Labels()
     names = np.array([f"sensor-{index}" for index in range(20_000)])
     for _ in range(8):
@@ -46,3 +46,45 @@ def test_many_names_keep_their_codes(slots: int, monkeypatch: pytest.MonkeyPatch
         codes = found.codes(pl.Series(drawn)).astype(int)
         assert (np.array(found.names())[codes] == drawn).all()
     assert len(set(found.names())) == len(found)
+
+
+def test_names_that_meet_in_every_level_get_more_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "LEVELS", 1)
+    found, names = Labels(), pl.Series([f"sensor-{index}" for index in range(300)])
+    assert found.codes(names).tolist() == list(range(300))
+    assert found.codes(names.reverse()).tolist() == list(range(300))[::-1]
+
+
+NUMBERS = st.integers(-40, 40) | st.sampled_from([-(1 << 63), (1 << 63) - 1, 10**12, 10**12 + 1]) | st.none()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(NUMBERS, max_size=20)), max_size=6))
+def test_whole_numbers_and_their_text_are_one_name(pieces: list[tuple[bool, list[int | None]]]) -> None:
+    found, expected = Labels(), dict[int, int]()
+    for as_text, piece in pieces:
+        cells = pl.Series(piece, dtype=pl.Int64)
+        codes = found.codes(cells.cast(pl.String) if as_text else cells)
+        for number in piece:
+            if number is not None:
+                expected.setdefault(number, len(expected))
+        wanted = [np.nan if number is None else expected[number] for number in piece]
+        np.testing.assert_array_equal(codes, np.array(wanted, dtype=float))
+    assert found.names() == [str(number) for number in expected]
+
+
+@pytest.mark.parametrize("most", [1 << 6, labels.MOST_WHOLE])
+def test_many_whole_numbers_keep_their_codes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "MOST_WHOLE", most)  # with few, they are looked up as text
+    random, found = np.random.default_rng(0), Labels()
+    for _ in range(8):
+        drawn = random.integers(-10_000, 10_000, 5_000)
+        codes = found.codes(pl.Series(drawn)).astype(int)
+        assert (np.array(found.names()).astype(int)[codes] == drawn).all()
+    assert len(set(found.names())) == len(found)
+
+
+def test_unsigned_numbers_beyond_int64_are_names() -> None:
+    cells = pl.Series([2**64 - 1, 5, 2**64 - 1], dtype=pl.UInt64)
+    found = Labels()
+    assert found.codes(cells).tolist() == [0, 1, 0]
+    assert found.names() == [str(2**64 - 1), "5"]
