@@ -102,7 +102,7 @@ def of_columns(columns: Sequence[FloatArray], weight: FloatArray | None = None) 
     """
     q, n = len(columns) + 1, len(columns[-1])
     length = min(n, CHUNK if q == 3 else max(1024, 4 * CHUNK // (q + 2) // 64 * 64))
-    room, ones, parts = np.empty((q + 2, length)), np.ones(length), []
+    room, ones, parts = list(np.empty((q + 2, length))), np.ones(length), []
 
     def dot(a: FloatArray, b: FloatArray) -> float:
         return float(a.dot(b))
@@ -112,7 +112,9 @@ def of_columns(columns: Sequence[FloatArray], weight: FloatArray | None = None) 
         count = len(cut[-1])
         own = None if weight is None else weight[first : first + length]
         alike = float(count) if own is None else None
-        packed = form([ones[:count], *cut], own, alike, dot, _as_it_is, [each[:count] for each in room], np)
+        if count < length:
+            room, ones = [each[:count] for each in room], ones[:count]
+        packed = form([ones, *cut], own, alike, dot, _as_it_is, room, np)
         sums = [float(count)] * 2 if own is None else [float(own.sum()), dot(own, own)]
         parts.append([*packed, float(count), *sums])
     return parts

@@ -504,7 +504,8 @@ def as_parts(formed: Sequence[Formed]) -> tuple[Tensor, Tensor, Tensor]:
     """Returns what was formed of some blocks of one instrument's readings, as ``Moments.absorb`` takes it."""
     chunks = [chunk for chunks, _, _ in formed for chunk in chunks]
     ends = torch.tensor([each[1:] for each in formed], dtype=torch.float64)
-    return torch.tensor(chunks, dtype=torch.float64)[:, None], ends[:, :1], ends[:, 1:]
+    # through NumPy, which reads a list in half of torch's time
+    return torch.from_numpy(np.array(chunks))[:, None], ends[:, :1], ends[:, 1:]
 
 
 def by_feature(w: Tensor, b: Tensor) -> Tensor:
