@@ -69,7 +69,7 @@ TABLES: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
     "equal indications": (lambda: table(content="5,1\n5,2\n5,3\n"), ("indications that differ", "two temperatures")),
     "below absolute zero": (lambda: table(content="1,2\n3,-273.2\n"), ("row 3", "-273.15")),
     "a binary file": (binary, ("readings.csv", "binary file")),
-    "a workbook": (workbook, ("a zip archive or an Excel workbook", "save it as CSV")),
+    "a workbook": (workbook, ("a zip archive", "save it as CSV")),
     "a damaged Parquet": (damaged_parquet, ("readings.parquet", "damaged")),
     "a cut gzip": (cut_gzip, ("readings.csv.gz", "cut or damaged")),
     "a folder without tables": (folder_without_tables, ("empty holds no table", ".csv")),

@@ -76,14 +76,14 @@ def printable(text: str | os.PathLike[str], longest: int = 200) -> str:
     r"""Makes a text from a file or a name safe for a terminal and for one line.
 
     Args:
-        text: Any text, or a path.
+        text: Any text, or a path; of one with a ``label``, that.
         longest: The most characters to keep.
 
     Returns:
         The text with everything that doesn't print (control characters, direction marks, half characters) as ``\n``,
         ``\x1b``, ...
     """
-    whole = os.fspath(text)
+    whole: str = getattr(text, "label", None) or os.fspath(text)
     kept = whole if len(whole) <= longest else f"{whole[: longest - 1]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
 

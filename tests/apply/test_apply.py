@@ -140,7 +140,7 @@ def test_several_tables_become_one() -> None:
     Path("logs").mkdir()
     write("logs/a.csv", "t_u\n50\n")
     write("logs/b.csv", "t_u,x\n60,1\n")
-    with pytest.raises(InputError, match="Expected --output FILE, since the table is several files, but got none"):
+    with pytest.raises(InputError, match="Expected output, since the table is several files, but got none"):
         apply(CALIBRATION, "logs")
     apply(CALIBRATION, "logs", output="out.csv")
     assert pl.read_csv("out.csv").select("t_u", "x").rows() == [(50, None), (60, 1)]
@@ -151,14 +151,14 @@ def test_several_tables_become_one() -> None:
     [
         ("t_u\n50\nwarm\n", {}, r"t\.csv, row 3: expected a number in column 't_u', but got 'warm'"),
         ("t_u\n50\n\x1b[2J\n", {}, r"t\.csv, row 3: expected a number in column 't_u', but got '\\x1b\[2J'"),
-        ("t_u;x\n50,5;1\n", {}, "row 2: .* got '50,5'; if the comma is the decimal sign, add --decimal-comma"),
-        ("t_u;x\n1.234;1\n", {"decimal_comma": True}, "row 2: .*if the point is the decimal sign, leave out --dec"),
-        ("x\n50\n", {}, r"expected a column 't_u' \(--indication\)"),
+        ("t_u;x\n50,5;1\n", {}, "row 2: .* got '50,5'; if the comma is the decimal sign, add decimal_comma=True"),
+        ("t_u;x\n1.234;1\n", {"decimal_comma": True}, "row 2: .*if the point is the decimal sign, leave out dec"),
+        ("x\n50\n", {}, r"expected a column 't_u' \(indication\)"),
         ("t_u,u_line\n50,1\n", {}, "Expected a table without a column 'u_line', but t.csv has one"),
-        ("t_u\n50\n", {"output": "t.csv"}, "Expected another --output than the table itself, but got t.csv"),
-        ("t_u\n50\n", {"output": "out.json"}, r"Expected --output to end in \.csv, .*, but got out\.json"),
-        ("t_u\n50\n", {"output": "out"}, "Expected --output to end in"),
-        ("t_u\n50\n", {"output": "out.parquet.gz"}, "Expected --output to end in"),
+        ("t_u\n50\n", {"output": "t.csv"}, "Expected another output than the table itself, but got t.csv"),
+        ("t_u\n50\n", {"output": "out.json"}, r"Expected output to end in \.csv, .*, but got out\.json"),
+        ("t_u\n50\n", {"output": "out"}, "Expected output to end in"),
+        ("t_u\n50\n", {"output": "out.parquet.gz"}, "Expected output to end in"),
         ("t_u\n50\n", {"output": "none/out.csv"}, r"Expected to write none/out\.csv, but got No such file"),
     ],
 )  # fmt: skip
@@ -172,13 +172,13 @@ def test_what_cannot_be_corrected_is_a_sentence(text: str, options: dict[str, An
 
 
 def test_a_table_that_is_not_there() -> None:
-    with pytest.raises(InputError, match=r"^none\.csv is not there; check the name\.$"):
+    with pytest.raises(InputError, match=r"^none\.csv is not there; check the name \(path\)\.$"):
         apply(CALIBRATION, "none.csv")
 
 
 def test_a_calibration_of_arrays_needs_a_column() -> None:
     write("t.csv", "t_u\n50\n")
-    with pytest.raises(InputError, match=r"^Expected --indication NAME, the column to correct, but got none"):
+    with pytest.raises(InputError, match=r"^Expected indication, the column to correct, but got none"):
         apply(calibration(*NOTEBOOK, indication_column=None), "t.csv")
 
 

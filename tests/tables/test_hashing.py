@@ -25,7 +25,7 @@ def test_of_several_files_all_are_hashed_in_their_order(path: Path) -> None:
 
 
 def test_a_file_that_was_gone_for_a_moment_is_a_sentence(path: Path, tmp_path: Path) -> None:
-    tables = (open_table(path, {"indication": "shown", "reference": "true"}, decimal_comma=False),)
+    tables = (open_table(path, ("shown", "true")),)
     path.rename(tmp_path / "away")
     begun = FileHash(tables)
     begun._thread.join()

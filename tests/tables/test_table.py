@@ -93,7 +93,8 @@ def test_decimal_comma(write: Write, text: str) -> None:
 def test_a_decimal_point_beside_decimal_commas_could_separate_thousands(write: Write) -> None:
     path = write("shown;true\n1,5;2\n1.234;3\n")
     with pytest.raises(
-        InputError, match=r"row 3: .*'shown', but got '1\.234'; if the point .* leave out --data.decimal"
+        InputError,
+        match=r"row 3: .*'shown', but got '1\.234'; its point may separate thousands .* leave out decimal_comma",
     ):
         read(path, decimal_comma=True)
 
@@ -313,10 +314,10 @@ def test_dropped_rows_are_counted(write: Write, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("", r"row 3: expected a number in column 'true', but it is missing .*--data.missing drop"),
+        ("", r"row 3: expected a number in column 'true', but it is missing .*missing='drop'"),
         ("NA", r"row 3: .* missing"),
         ("NaN", r"row 3: .* missing"),
-        ("-inf", r"row 3: .* infinite or too large; .*--data.missing drop"),
+        ("-inf", r"row 3: .* infinite or too large; .*missing='drop'"),
         ("9" * 400, r"row 3: .* infinite or too large"),
         ("1e151", r"row 3: .* got 1e\+151, whose square is too large"),
         ("-273.16", r"row 3: expected a reference in °C in column 'true', but -273.16 is below -273.15 °C; convert"),
@@ -330,7 +331,7 @@ def test_dropped_rows_are_counted(write: Write, tmp_path: Path) -> None:
         ("x" * 1000, r"row 3: .* got 'x{39}…'; "),
         ("1,5", r"row 3: expected 2 cells as in the header, but got 3; if the comma is the decimal sign"),
         ('"35,7"', r"^\S*readings.csv, row 3: expected a number in column 'true', but got '35,7'; if the comma is the "
-         r"decimal sign, add --data.decimal_comma true\.$"),
+         r"decimal sign, add decimal_comma=True\.$"),
     ],
 )  # fmt: skip
 def test_cells_that_are_no_reading(write: Write, cell: str, message: str) -> None:

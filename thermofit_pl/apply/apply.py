@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.files import atomic_write, is_stream, standard_output, stream_output, sweep
 from thermofit_pl.formatting import count, printable, signed
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thermofit_pl.calibration.calibrations import Calibrations
     from thermofit_pl.tables.finding import Found
     from thermofit_pl.tables.formats import TableFile
+    from thermofit_pl.tables.options import TableOptions
 
 SUFFIXES = {
     ".csv": "csv",
@@ -51,6 +52,7 @@ def apply(
     indication: str | None = None,
     instrument: str | None = None,
     decimal_comma: bool = False,
+    options: TableOptions | None = None,
 ) -> None:
     """Adds ``estimate``, ``u_line``, ``u_single`` and ``extrapolated`` to a table of any size, in bounded memory.
 
@@ -66,28 +68,34 @@ def apply(
         indication: The column of the indications; None: the one that the calibration was made from.
         instrument: The column that names each row's instrument, for a fleet; None: likewise.
         decimal_comma: Whether text has 35,7 for 35.7; the result then has it too, with ``;`` between cells.
+        options: How the table is written, where it can't be seen in it.
 
     Raises:
         InputError: The table can't be used, holds a cell that is no number, or the result can't be written.
     """
     from thermofit_pl.apply.counting import Indications
+    from thermofit_pl.tables.cells import NumberFormat
+    from thermofit_pl.tables.options import TableOptions
 
+    options = options or TableOptions()
+    form = NumberFormat(decimal_comma, options.missing_words)
     with ExitStack() as stack:
         path = stack.enter_context(_spooled_input()) if table == "-" else table
-        stack.enter_context(_own_words(path, table))
-        todo, found = _open(calibration, path, decimal_comma, indication=indication, instrument=instrument)
+        todo, found = _open(calibration, path, options, decimal_comma, indication=indication, instrument=instrument)
         tables = found.tables
         place = output or ("-" if table == "-" else _default_output(Path(table), len(tables)))
         place = "-" if place in STANDARD_OUTPUT else place
         kind = _kind(place)
         if place != "-" and any(Path(place).resolve() == source.path.resolve() for source in tables):
-            raise InputError(f"Expected another --output than the table itself, but got {printable(place)}.")
+            raise InputError(
+                "Expected another ", Setting("output"), f" than the table itself, but got {printable(place)}."
+            )
         target = stack.enter_context(_opened(place))
-        indications = [Indications(each.column, decimal_comma) for each in todo]
+        indications = [Indications(each.column, form) for each in todo]
         tallies = _write(todo, tables, indications, target, kind)
         for each in indications:
             if each.wrong:
-                _complain(path, each.column, decimal_comma)
+                _complain(path, each.column, decimal_comma, options)
     _report(todo, tallies, place, found.left_out)
 
 
@@ -102,16 +110,20 @@ def _opened(place: str) -> AbstractContextManager[Any]:
 
 
 def _open(
-    calibration: Calibration | Calibrations, path: str, decimal_comma: bool, **columns: str | None
+    calibration: Calibration | Calibrations,
+    path: str | Path,
+    options: TableOptions,
+    decimal_comma: bool,
+    **columns: str | None,
 ) -> tuple[list[Correction], Found]:
     """Opens the table's files, and finds the columns to correct; no cell is read yet."""
     from thermofit_pl.apply.corrections import corrections
     from thermofit_pl.tables.finding import open_tables
     from thermofit_pl.tables.formats import check_column
 
-    roles = {"indication": columns["indication"] or getattr(calibration, "indication_column", None)}
-    named = {role: name for role, name in roles.items() if name is not None}
-    found = open_tables(path, named, decimal_comma=decimal_comma)
+    name = columns["indication"] or getattr(calibration, "indication_column", None)
+    named = [] if name is None else [("indication", name)]
+    found = open_tables(path, named, decimal_comma=decimal_comma, options=options)
     todo = corrections(calibration, found.tables[0].columns, **columns)
     for table in found.tables:
         for each in todo:
@@ -124,11 +136,11 @@ def _open(
     return todo, found
 
 
-def _complain(path: str, column: str, decimal_comma: bool) -> None:
+def _complain(path: str | Path, column: str, decimal_comma: bool, options: TableOptions) -> None:
     """Names the first cell that is no number, with its row."""
     from thermofit_pl.tables.table import Table
 
-    for _ in Table(path, column, decimal_comma=decimal_comma, missing="drop").blocks():
+    for _ in Table(path, column, decimal_comma=decimal_comma, missing="drop", options=options).blocks():
         pass
 
 
@@ -162,7 +174,7 @@ def _write(
         names = [(view, each.results[0], each.results[-1]) for each, view in zip(todo, views, strict=True)]
         corrected, tallies = counted(corrected, names, copies)
         try:
-            _sink(corrected, target, kind, indications[0].decimal_comma)
+            _sink(corrected, target, kind, indications[0].form.decimal_comma)
         except (OSError, PolarsError) as error:
             found = re.search(r"os error (\d+)", str(error))
             failure = int(found[1]) if found else getattr(error, "errno", None) or 0
@@ -198,19 +210,22 @@ def _kind(place: str) -> tuple[str, bool]:
     name = SUFFIXES.get(suffixes[-2 if gz else -1]) if len(suffixes) > gz else None
     if name is None or (gz and name not in ("csv", "tsv")):
         raise InputError(
-            f"Expected --output to end in {', '.join(SUFFIXES)} or .csv.gz, but got {printable(place)}; name it so."
+            "Expected ",
+            Setting("output"),
+            f" to end in {', '.join(SUFFIXES)} or .csv.gz, but got {printable(place)}; name it so.",
         )
     return name, gz
 
 
 def _default_output(table: Path, files: int) -> str:
     suffixes = "".join(table.suffixes[-2 if table.name.lower().endswith(".gz") else -1 :])
-    place = f"{table.name.removesuffix(suffixes)}.corrected{suffixes or '.csv'}"
+    kept = suffixes if suffixes and suffixes.lower() != ".xlsx" else ".csv"
+    place = f"{table.name.removesuffix(suffixes)}.corrected{kept}"
     too_long = len(os.fsencode(place)) > LONGEST
     if files > 1 or too_long or Path(place).exists():
         why = f"{printable(place, 60)} is too long a name" if too_long else f"{printable(place)} is there already"
         why = "the table is several files" if files > 1 else why
-        raise InputError(f"Expected --output FILE, since {why}, but got none; say where the result is to go.")
+        raise InputError("Expected ", Setting("output"), f", since {why}, but got none; say where the result is to go.")
     return place
 
 
@@ -252,19 +267,14 @@ def _span(correction: Correction) -> str:
     return f", {low} to {high}"
 
 
-@contextmanager
-def _own_words(path: str, table: str) -> Iterator[None]:
-    """Lets complaints about a table name what was typed: ``apply`` has other options than ``fit``."""
-    try:
-        yield
-    except InputError as error:
-        text = str(error).replace(" (--data.path)", "").replace("--data.decimal_comma true", "--decimal-comma")
-        text = text.replace("--data.decimal_comma", "--decimal-comma").replace("--data.", "--")
-        raise InputError(text.replace(printable(path), "standard input") if table == "-" else text) from None
+class _SpooledPath(type(Path())):  # type: ignore[misc]  # before Python 3.12, only the platform's own class can be made
+    """The file that keeps standard input, by what it is called in sentences."""
+
+    label = "standard input"
 
 
 @contextmanager
-def _spooled_input() -> Iterator[str]:
+def _spooled_input() -> Iterator[Path]:
     """Standard input as a file: formats are found by content, and Parquet and Arrow are read from their ends."""
     if sys.stdin is None:
         raise InputError("Expected a table on standard input, but it is closed; give a file.")
@@ -277,4 +287,4 @@ def _spooled_input() -> Iterator[str]:
                 f"Expected to keep standard input in {tempfile.gettempdir()}, but got {error.strerror}; free space, or "
                 "set TMPDIR to a folder that has it."
             ) from None
-        yield file.name
+        yield _SpooledPath(file.name)

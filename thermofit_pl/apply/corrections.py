@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thermofit_pl.calibration.correction import Corrected, Line
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count, printable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def corrections(
 
     if isinstance(calibration, Calibration):
         if instrument is not None:
-            raise InputError("Expected no --instrument, as the calibration is of one; leave it out.")
+            raise InputError("Expected no ", Setting("instrument"), ", as the calibration is of one; leave it out.")
         column = _needed(indication or calibration.indication_column, "indication")
         return [_single(calibration, column, "")]
     source = calibration.provenance
@@ -79,7 +79,9 @@ def corrections(
     column = _needed(indication or source["indication_column"], "indication")
     by = _needed(by_column, "instrument")
     if by not in columns:
-        raise InputError(f"Expected a column {printable(by)!r} (--instrument), but the table has none of that name.")
+        raise InputError(
+            f"Expected a column {printable(by)!r} (", Setting("instrument"), "), but the table has none of that name."
+        )
     return [Correction(column, by, RESULTS, None, lambda frame, view: _by_row(calibration, frame, view, by))]
 
 
@@ -87,8 +89,9 @@ def _needed(column: str | None, role: str) -> str:
     if column is None:
         what = "to correct" if role == "indication" else "with the name of each row's instrument"
         raise InputError(
-            f"Expected --{role} NAME, the column {what}, but got none, and the calibration was made from arrays; "
-            "add it."
+            "Expected ",
+            Setting(role),
+            f", the column {what}, but got none, and the calibration was made from arrays; add it.",
         )
     return column
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from thermofit_pl.tables.cells import NumberFormat
     from thermofit_pl.tables.copies import Copy
 
 
@@ -18,15 +19,15 @@ class Indications:
 
     Args:
         column: The column of the indications.
-        decimal_comma: Whether text has 35,7 for 35.7.
+        form: How numbers are written.
 
     Attributes:
         wrong: Whether a cell was neither a number nor missing.
     """
 
-    def __init__(self, column: str, decimal_comma: bool) -> None:
+    def __init__(self, column: str, form: NumberFormat) -> None:
         self.column = column
-        self.decimal_comma = decimal_comma
+        self.form = form
         self.wrong = False
 
     def number(self, frame: pl.LazyFrame) -> pl.Expr:
@@ -34,27 +35,26 @@ class Indications:
         import polars as pl
 
         number = pl.col(self.column)
-        if frame.collect_schema()[self.column].is_numeric():
+        numeric = frame.collect_schema()[self.column].is_numeric()
+        if numeric:
             number = number.cast(pl.Float64)
-        else:  # of categories, the texts
-            number = number.cast(pl.String).map_batches(self._of_text, return_dtype=pl.Float64, is_elementwise=True)
+        if not numeric:  # of categories, the texts
+            number = number.cast(pl.String)
+        if not numeric or self.form.missing_values:
+            number = number.map_batches(self._of_cells, return_dtype=pl.Float64, is_elementwise=True)
         return pl.when(number.is_finite()).then(number)
 
-    def _of_text(self, cells: pl.Series) -> pl.Series:
+    def _of_cells(self, cells: pl.Series) -> pl.Series:
         import polars as pl
 
-        from thermofit_pl.tables.cells import numbers
-
-        if not self.decimal_comma:
+        if not (self.form.decimal_comma or self.form.missing_values):
             found = cells.cast(pl.Float64, strict=False)
             if found.null_count() == cells.null_count():
                 return found
         # spaces, commas and words for a missing value: with more care, at twice the time
-        values, wrong = numbers(cells, decimal_comma=self.decimal_comma, time=False)
-        if wrong is not None:
-            self.wrong = True
-            return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True)
-        return pl.Series(values)
+        values, wrong = self.form.numbers_or_null(cells)
+        self.wrong = self.wrong or wrong is not None
+        return values
 
 
 @dataclass

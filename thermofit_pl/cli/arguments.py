@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -108,7 +108,16 @@ def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]
         data |= {"val_fraction": 0.0, "test_fraction": 0.0, "val_path": None, "test_path": None}
     if other or command == "predict":
         data["time"] = None
-    return [f"--data.{name}={_word(value)}" for name, value in data.items()]
+    return [f"--data.{name}={_word(value)}" for name, value in _flat(data)]
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Gives the settings of a group with its name before theirs, as options have it."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def _hyper_parameters(checkpoint: Path) -> list[str]:

@@ -16,6 +16,7 @@ from thermofit_pl.export.export import TARGETS
 from thermofit_pl.files import atomic_write, standard_output
 from thermofit_pl.formatting import count, printable
 from thermofit_pl.reports.summary import summary
+from thermofit_pl.tables.options import TableOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,12 @@ def main(argv: Sequence[str]) -> int:
             indication=arguments.indication,
             instrument=arguments.instrument,
             decimal_comma=arguments.decimal_comma,
+            options=TableOptions(
+                header_line=arguments.header_line,
+                first_line=arguments.first_line,
+                sheet=arguments.sheet,
+                missing_values=list(arguments.missing_values),
+            ),
         )
     return 0
 
@@ -145,11 +152,17 @@ def _parser() -> argparse.ArgumentParser:
             metavar="OLD" if command is compare else "CALIBRATION",
             help="a calibration.json, calibrations.parquet, a run's folder, or last",
         )
-    apply_.add_argument("table", metavar="TABLE", help="CSV, gzipped or not, Parquet or Arrow; - for standard input")
+    apply_.add_argument("table", metavar="TABLE", help="CSV, .xlsx, Parquet or Arrow; - for standard input")
     apply_.add_argument("--output", metavar="FILE", help="CSV, Parquet or Arrow by its suffix; - for standard output")
     apply_.add_argument("--indication", metavar="NAME", help="the column to correct; default: the one it was fitted on")
     apply_.add_argument("--instrument", metavar="NAME", help="the column that names each row's instrument, for a fleet")
     apply_.add_argument("--decimal-comma", action="store_true", help="the table has 35,7 for 35.7")
+    about = "the line with the names of the columns; 0: there is none, they are numbered from 1"
+    apply_.add_argument("--header-line", metavar="N", type=int, help=about)
+    apply_.add_argument("--first-line", metavar="N", type=int, help="the line of the first indication")
+    apply_.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook, by name or number")
+    about = "a number or word that stands for a missing value; may be given again"
+    apply_.add_argument("--missing-values", metavar="VALUE", action="append", default=[], help=about)
     report.add_argument("--output", metavar="FILE", default="report.html", help="default: report.html")
     compare.add_argument("new", metavar="NEW", help="likewise, of the same instrument or fleet")
     compare.add_argument("--json", action="store_true", help="print it as JSON")

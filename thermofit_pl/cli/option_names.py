@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from inspect import signature
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,13 @@ def training_option(setting: Setting) -> str:
 
 def light_option(setting: Setting) -> str:
     """Returns a setting as an option of ``apply`` and its like: ``--decimal-comma``."""
+    if setting.argument == "path":
+        return "TABLE"
     option = "--" + setting.argument.rpartition(".")[2].replace("_", "-")
     return option if setting.value is True else _with_value(option, setting.value)
 
 
 def _with_value(option: str, value: object) -> str:
-    return option if value is None else f"{option} {str(value).lower() if isinstance(value, bool) else value}"
+    if value is None:
+        return option
+    return f"{option} {str(value).lower() if isinstance(value, bool) else shlex.quote(str(value))}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.cells import Part
 
@@ -68,12 +68,16 @@ def _complaint(path: Path, row: int, column: str, value: float) -> InputError:
     cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
     if np.isnan(value):
         return InputError(
-            f"{cell} it is missing (empty, NA or NaN); complete it, or leave such readings out with "
-            "--data.missing drop."
+            f"{cell} it is missing (empty, NaN, or a word such as unavailable); complete it, or leave such readings "
+            "out with ",
+            Setting("missing", "drop"),
+            ".",
         )
     if np.isinf(value):
         return InputError(
-            f"{cell} it is infinite or too large; correct it, or leave such readings out with --data.missing drop."
+            f"{cell} it is infinite or too large; correct it, or leave such readings out with ",
+            Setting("missing", "drop"),
+            ".",
         )
     if abs(value) > LARGEST:
         return InputError(

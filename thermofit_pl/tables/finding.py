@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count, is_plain, printable, quoted
 from thermofit_pl.tables.formats import TableFile, check_column, open_table, readable
+from thermofit_pl.tables.headers import holds, is_pattern
+from thermofit_pl.tables.options import TableOptions
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".arrow", ".feather", ".ipc", ".csv.gz", ".tsv.gz", ".txt.gz")
+SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    *(".csv.gz", ".tsv.gz", ".txt.gz"),
+    ".xlsx",
+    ".parquet",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
 # the last columns of what apply and predict write; with an instrument's name and a point before, if it has its own
 WRITTEN = (("estimate", "u_line", "u_single", "extrapolated"), ("estimate",))
 FLEET = ("instrument", "status", "w", "b")  # the first columns of calibrations.parquet
@@ -31,14 +43,22 @@ class Found:
     left_out: str = ""
 
 
-def open_tables(path: str, roles: Mapping[str, str], *, decimal_comma: bool) -> Found:
+def open_tables(
+    path: str | Path,
+    roles: Sequence[tuple[str, str]],
+    *,
+    decimal_comma: bool = False,
+    options: TableOptions | None = None,
+) -> Found:
     """Opens the tables that a path means, before a cell is read.
 
     Args:
-        path: One file, a pattern, or a folder. Of the latter two, hidden files, what this package wrote, and further
-            names of the same file are left out.
-        roles: The columns asked for, by option, such as `{"indication": "shown"}`.
+        path: One file, a pattern, or a folder; a `Path` is one file. Of a pattern and a folder, hidden files, what this
+            package wrote, and further names of the same file are left out.
+        roles: The columns asked for, each after its role, such as `("indication", "shown")`; a pattern such as
+            `probe_*` is several.
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
+        options: How the table is written.
     """
     files, alone = _find_files(path)
     for file in files:
@@ -48,18 +68,22 @@ def open_tables(path: str, roles: Mapping[str, str], *, decimal_comma: bool) -> 
                 "no calibration could name; rename it."
             )
     once, again = _once(files)
-    tables = [open_table(file, roles, decimal_comma=decimal_comma) for file in once]
+    columns = [column for _, column in roles]
+    tables = [open_table(file, columns, decimal_comma=decimal_comma, options=options) for file in once]
     ours = [] if alone else [table for table in tables if is_written_by_us(table.columns)]
     if ours and len(ours) == len(tables):
         raise InputError(
             f"{printable(path)} holds only tables that thermofit_pl wrote, such as {printable(ours[0].path.name)}; "
-            "name the file itself to take it (--data.path)."
+            "name the file itself to take it (",
+            Setting("path"),
+            ").",
         )
     tables = [table for table in tables if table not in ours]
     for table in tables:
-        for option, column in roles.items():
-            check_column(table, option, column)
-    return Found(tuple(tables), " ".join(_left_out([table.path for table in ours], again)))
+        for role, column in roles:
+            if not (is_pattern(column) and holds(table.columns, column)):
+                check_column(table, role, column)
+    return Found(tuple(tables), " ".join([*_left_out([table.path for table in ours], again), *_remarks(tables)]))
 
 
 def is_written_by_us(columns: Sequence[str]) -> bool:
@@ -68,15 +92,19 @@ def is_written_by_us(columns: Sequence[str]) -> bool:
     return tuple(columns[: len(FLEET)]) == FLEET or any(last[-len(names) :] == names for names in WRITTEN)
 
 
-def _find_files(path: str) -> tuple[list[Path], bool]:
+def _find_files(path: str | Path) -> tuple[list[Path], bool]:
     """The files, sorted by name; and whether one was named itself."""
+    if isinstance(path, Path):
+        return [path], True
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         raise InputError(
-            f"Expected a local file, but got the address {quoted(path, 80)}; download it first (--data.path)."
+            f"Expected a local file, but got the address {quoted(path, 80)}; download it first (", Setting("path"), ")."
         )
     if not path or "\0" in path:
         raise InputError(
-            f"Expected the name of a table, but got {quoted(path)}; give a file, a glob or a folder (--data.path)."
+            f"Expected the name of a table, but got {quoted(path)}; give a file, a glob or a folder (",
+            Setting("path"),
+            ").",
         )
     place = Path(path)
     with readable(place):
@@ -89,7 +117,7 @@ def _find_files(path: str) -> tuple[list[Path], bool]:
         elif not place.exists() and any(sign in path for sign in "*?["):
             found = [entry for entry in set(_matches(place)) if entry.is_file()]
             if not found:
-                raise InputError(f"No file matches {printable(path)}; check the pattern (--data.path).")
+                raise InputError(f"No file matches {printable(path)}; check the pattern (", Setting("path"), ").")
         else:
             return [place], True
     return sorted(found), False
@@ -153,3 +181,12 @@ def _left_out(ours: Sequence[Path], again: Sequence[tuple[Path, Path]]) -> Itera
         link, file = (printable(path) for path in again[0])
         more = f", and {count(len(again) - 1)} more such names" if len(again) > 1 else ""
         yield f"Left out {link}: it is {file} under another name{more}."
+
+
+def _remarks(tables: Sequence[TableFile]) -> Iterator[str]:
+    """What there is to say of lines that are left out: of the first file, and of how many more."""
+    told = [table.remark for table in tables if table.remark]
+    if told:
+        yield told[0]
+    if len(told) > 1:
+        yield f"Such rows were left out of {count(len(told) - 1)} more file{'s' if len(told) > 2 else ''} too."

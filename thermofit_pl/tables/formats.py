@@ -6,29 +6,30 @@ import difflib
 import gzip
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import is_plain, printable, quoted
 from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
 from thermofit_pl.tables.batches import as_query
-from thermofit_pl.tables.headers import HEADER_BYTES, find_header
+from thermofit_pl.tables.headers import HEADER_BYTES, Header, find_header, holds
+from thermofit_pl.tables.options import TableOptions
+from thermofit_pl.tables.text_source import UTF16, TextSource
+from thermofit_pl.tables.workbooks import is_workbook, read_sheets
 
 if TYPE_CHECKING:
     import polars as pl
 
 OTHERS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"PK\x03\x04": "a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x28\xb5\x2f\xfd": "a file compressed with zstd",
     b"BZh": "a file compressed with bzip2",
     b"\xfd7zXZ": "a file compressed with xz",
-    b"\xff\xfe": "text in UTF-16",
-    b"\xfe\xff": "text in UTF-16",
     b"\xff\xff\xff\xff": "an Arrow stream",
 }
 
@@ -40,7 +41,6 @@ class TableFile:
     Attributes:
         path: Where it is.
         kind: What it holds.
-        gz: Whether it is text compressed by gzip.
         size: Its bytes on disk.
         changed: When it was last changed [ns since 1970].
         columns: The names in its header.
@@ -49,13 +49,14 @@ class TableFile:
         repair: Arrow: whether Polars reads it only once it is repaired.
         separator: Text: what stands between cells.
         encoding: Text: how bytes mean characters.
-        data_start: Text: the byte (once decompressed) at which the line after the header starts.
+        data_start: Text: the byte (of what `source` gives) at which the first reading's line starts.
         data_row: Text: the number of that line, as an editor counts.
+        source: Text: where its bytes come from.
+        remark: A sentence on lines that are left out; empty if there are none.
     """
 
     path: Path
     kind: Literal["text", "parquet", "arrow"]
-    gz: bool
     size: int
     changed: int
     columns: tuple[str, ...]
@@ -66,6 +67,13 @@ class TableFile:
     data_start: int = 0
     data_row: int = 2
     repair: bool = False
+    source: TextSource = field(default_factory=lambda: TextSource(Path()))
+    remark: str = ""
+
+    @property
+    def gz(self) -> bool:
+        """Whether it is text compressed by gzip."""
+        return self.source.gz
 
     def scan(self) -> pl.LazyFrame:
         """Parquet and Arrow: the whole table, as Polars reads it."""
@@ -96,7 +104,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{printable(path)} is not there; check the name (--data.path).") from None
+        raise InputError(f"{printable(path)} is not there; check the name (", Setting("path"), ").") from None
     except PermissionError:
         raise InputError(
             f"{printable(path)} may not be read by this user; change its permissions or copy it."
@@ -116,14 +124,18 @@ def _one_line(error: BaseException) -> str:
     return printable(line[:200]).rstrip(".")
 
 
-def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> TableFile:
+def open_table(
+    path: Path, columns: Sequence[str], *, decimal_comma: bool = False, options: TableOptions | None = None
+) -> TableFile:
     """Finds out what a file is, before a cell is read.
 
     Args:
         path: The file.
-        roles: The columns asked for, by option, such as `{"indication": "shown"}`; they tell how a line is cut.
+        columns: Those asked for; they tell where a header is, and how a line is cut.
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
+        options: How the table is written.
     """
+    options = options or TableOptions()
     with readable(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -134,66 +146,107 @@ def open_table(path: Path, roles: Mapping[str, str], *, decimal_comma: bool) -> 
             raise InputError(f"{printable(path)} is empty; expected a header line and readings.")
         with path.open("rb") as stream:
             magic = stream.read(8)
-        gz = magic.startswith(b"\x1f\x8b")
+        size, changed = status.st_size, status.st_mtime_ns
         if magic.startswith((b"PAR1", b"ARROW1")):
             kind: Literal["parquet", "arrow"] = "parquet" if magic.startswith(b"PAR1") else "arrow"
-            return _open_columnar(path, kind, status.st_size, status.st_mtime_ns)
-        return _open_text(path, gz, status.st_size, status.st_mtime_ns, roles, decimal_comma)
-
-
-def open_bytes(path: Path, *, gz: bool) -> tuple[BinaryIO | gzip.GzipFile, BinaryIO]:
-    """The stream of a text table's bytes, and the raw one whose position tells how far the file is read."""
-    raw = path.open("rb")
-    return (gzip.GzipFile(fileobj=raw), raw) if gz else (raw, raw)
+            return _open_columnar(path, kind, size, changed)
+        if magic.startswith(b"PK\x03\x04") and is_workbook(path):
+            source, header = _sheet(path, columns, options, decimal_comma=decimal_comma)
+        else:
+            source, header = _text(path, columns, options, decimal_comma=decimal_comma)
+        return TableFile(
+            path,
+            "text",
+            size,
+            changed,
+            header.columns,
+            separator=header.separator,
+            encoding=header.encoding,
+            data_start=header.end,
+            data_row=header.row,
+            source=source,
+            remark=header.remark,
+        )
 
 
 def _open_columnar(path: Path, kind: Literal["parquet", "arrow"], size: int, changed: int) -> TableFile:
     import polars as pl
 
-    frame = TableFile(path, kind, False, size, changed, ()).scan()
+    frame = TableFile(path, kind, size, changed, ()).scan()
     schema = frame.collect_schema()
     n_rows = int(frame.select(pl.len()).collect().item())  # from the file's metadata
     if not n_rows:
         raise InputError(f"{printable(path)} has columns but no readings; expected a row for each reading.")
     repair = kind == "arrow" and has_empty_buffers(path)
     columns, types = tuple(schema.names()), tuple(schema.dtypes())
-    return TableFile(path, kind, False, size, changed, columns, types, n_rows, repair=repair)
+    return TableFile(path, kind, size, changed, columns, types, n_rows, repair=repair)
 
 
-def _open_text(
-    path: Path, gz: bool, size: int, changed: int, roles: Mapping[str, str], decimal_comma: bool
-) -> TableFile:
-    stream, raw = open_bytes(path, gz=gz)
-    with raw, stream:
-        sample = b""
-        while len(sample) < HEADER_BYTES and (piece := stream.read(HEADER_BYTES - len(sample))):
-            sample += piece
+def _text(
+    path: Path, columns: Sequence[str], options: TableOptions, *, decimal_comma: bool
+) -> tuple[TextSource, Header]:
+    source = TextSource(path)
+    beginning = _read(source, 4)
+    if beginning.startswith(b"\x1f\x8b"):
+        source = TextSource(path, gz=True)
+        beginning = _read(source, 4)
+    if beginning.startswith(UTF16):
+        source = TextSource(path, source.gz, utf16=True)
+    sample = _read(source, HEADER_BYTES)
     kind = next((words for magic, words in OTHERS.items() if sample.startswith(magic)), "")
     if kind or b"\0" in sample[:65536] or sample.startswith((b"PAR1", b"ARROW1", b"\x1f\x8b")):
         raise InputError(
-            f"Expected {printable(path)} to be a table (CSV, TSV, gzipped or not, Parquet or Arrow), but it is "
-            f"{kind or 'another binary file'}; save it as CSV in UTF-8."
+            f"Expected {printable(path)} to be a table (CSV, TSV, gzipped or not, a workbook, Parquet or Arrow), but "
+            f"it is {kind or 'another binary file'}; save it as CSV in UTF-8."
         )
-    header = find_header(path, sample, tuple(roles.values()), decimal_comma=decimal_comma)
-    if not sample[header.end :].strip():
+    header = find_header(path, sample, columns, decimal_comma=decimal_comma, options=options)
+    if not (sample[header.end :].strip() or len(sample) == HEADER_BYTES):
         raise InputError(f"{printable(path)} has a header but no readings; expected a line for each reading below it.")
-    return TableFile(
-        path,
-        "text",
-        gz,
-        size,
-        changed,
-        header.columns,
-        (),
-        0,
-        header.separator,
-        header.encoding,
-        header.end,
-        header.row,
-    )
+    return source, header
 
 
-def check_column(table: TableFile, option: str, column: str) -> None:
+def _sheet(
+    path: Path, columns: Sequence[str], options: TableOptions, *, decimal_comma: bool
+) -> tuple[TextSource, Header]:
+    """The sheet that was named, or the only one that has what was asked for."""
+    if decimal_comma:
+        raise InputError(
+            Setting("decimal_comma"),
+            f": expected it to be left out, since the numbers of a workbook such as {printable(path)} have no decimal "
+            "sign; leave it out.",
+        )
+    found: dict[str, tuple[TextSource, Header]] = {}
+    refused: list[InputError] = []
+    for name, text in read_sheets(path, options.sheet).items():
+        try:
+            header = find_header(path, text, columns, decimal_comma=False, options=options)
+        except InputError as error:
+            refused.append(error)
+            continue
+        found[name] = TextSource(path, sheet=text), header
+    if not found:
+        raise refused[0]
+    having = [name for name, (_, header) in found.items() if all(holds(header.columns, one) for one in columns)]
+    if len(having) > 1:
+        raise InputError(
+            f"{printable(path)}: expected one sheet with the columns asked for, but {', '.join(map(quoted, having))} "
+            "have them; name one with ",
+            Setting("table.sheet"),
+            ".",
+        )
+    return found[(having or list(found))[0]]
+
+
+def _read(source: TextSource, size: int) -> bytes:
+    """The first bytes of a text, as many as there are up to a size."""
+    sample = b""
+    with source.open() as (stream, _):
+        while len(sample) < size and (piece := stream.read(size - len(sample))):
+            sample += piece
+    return sample
+
+
+def check_column(table: TableFile, role: str, column: str) -> None:
     """Refuses a column that is not there, or whose type can't be used."""
     path = printable(table.path)
     if column not in table.columns:
@@ -202,11 +255,11 @@ def check_column(table: TableFile, option: str, column: str) -> None:
         )
         lowered = {name.lower(): name for name in reversed(table.columns[:1000])}
         near = difflib.get_close_matches(column.strip().lower()[:200], lowered, n=1)
-        advice = (
-            f"; did you mean {quoted(lowered[near[0]])}?" if near else f"; choose one of them with --data.{option}."
-        )
+        advice: tuple[str | Setting, ...] = ("; choose one of them with ", Setting(role), ".")
+        if near:
+            advice = (f"; did you mean {quoted(lowered[near[0]])}?",)
         raise InputError(
-            f"{path}: expected a column {quoted(column)} (--data.{option}), but its columns are {names}{advice}"
+            f"{path}: expected a column {quoted(column)} (", Setting(role), f"), but its columns are {names}", *advice
         )
     if not is_plain(column):
         raise InputError(
@@ -215,13 +268,17 @@ def check_column(table: TableFile, option: str, column: str) -> None:
         )
     if table.columns.count(column) > 1:
         raise InputError(
-            f"{path}: expected one column {quoted(column)} (--data.{option}), but the header names it more than once."
+            f"{path}: expected one column {quoted(column)} (",
+            Setting(role),
+            "), but the header names it more than once.",
         )
     if table.types:
         kind = table.types[table.columns.index(column)]
-        welcome = ("String", "Null", "Categorical", "Enum", *(("Date",) if option == "time" else ()))  # Datetime too
+        # Datetime begins as Date does
+        welcome = ("String", "Null", "Categorical", "Enum", *(("Date", "Time") if role == "time" else ()))
         if not (kind.is_numeric() or str(kind).startswith(welcome)):
             raise InputError(
-                f"{path}: expected numbers in column {quoted(column)} (--data.{option}), but its type is "
-                f"{printable(str(kind), 60)}; choose another column."
+                f"{path}: expected numbers in column {quoted(column)} (",
+                Setting(role),
+                f"), but its type is {printable(str(kind), 60)}; choose another column.",
             )

@@ -42,17 +42,13 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
     if start == stop:
         return
     rows_asked = stop - start
-    frame = (
-        file.scan()
-        .slice(start, rows_asked)
-        .select(_columnar_view(file, name, wanted.instrument) for name in wanted.columns)
-    )
+    frame = file.scan().slice(start, rows_asked).select(_columnar_view(file, name, wanted) for name in wanted.of_file)
     # without a size, for Polars would cut and join its morsels to it, and joined ones are copied
     for batch in _joined(batches(frame, file.path, lambda: rows_asked)):
         for piece in batch.iter_slices(BLOCK):
             rows = range(start + 1, start + 1 + piece.height)
             start += piece.height
-            values = columns_of(file.path, wanted, piece, wanted.columns, rows)
+            values = columns_of(file.path, wanted, piece, wanted.of_file, rows)
             yield Part(values, rows, start * file.size // file.n_rows)
 
 
@@ -72,13 +68,13 @@ def _joined(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(few)
 
 
-def _columnar_view(file: TableFile, name: str, names_in: str | None) -> pl.Expr:
+def _columnar_view(file: TableFile, name: str, wanted: Wanted) -> pl.Expr:
     """A column as float64 where Polars can do that while it reads; as text where it can't, or where it holds names."""
     import polars as pl
 
     kind = file.types[file.columns.index(name)]
-    if name == names_in:
-        return pl.col(name).cast(pl.String)
-    if kind.is_temporal():
+    if kind.is_temporal() and wanted.time == (name,):
         return pl.col(name).dt.timestamp("us").cast(pl.Float64) / 1e6
+    if name in wanted.as_text:
+        return pl.col(name).cast(pl.String)
     return pl.col(name).cast(pl.Float64 if kind.is_numeric() or kind == pl.Null else pl.String)

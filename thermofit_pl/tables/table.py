@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable, quoted
-from thermofit_pl.tables.cells import Part, Wanted
+from thermofit_pl.tables.cells import NumberFormat, Part, Wanted, joined_name
 from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
@@ -20,8 +20,11 @@ from thermofit_pl.tables.copies import Copy
 from thermofit_pl.tables.finding import open_tables
 from thermofit_pl.tables.formats import TableFile, check_column
 from thermofit_pl.tables.hashing import FileHash
+from thermofit_pl.tables.headers import is_pattern
+from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.text_tables import BLOCK
+from thermofit_pl.tables.times import Times
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,33 +88,40 @@ class Table:
         indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
             is an instrument of its own.
         reference: The column with the standard's values in °C, if there is one.
-        time: The column that says when each reading was taken; readings then come in its order.
+        time: The column that says when each reading was taken; readings then come in its order. Two columns are the
+            date and the time of day.
         decimal_comma: Whether text tables write 35,7 for 35.7.
         missing: What to do about readings with a missing, NaN or infinite value.
         instrument: The column with the name of each reading's instrument, if there are several.
+        options: How the table is written, where it can't be seen in it.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | Path,
         indication: str,
         reference: str | None = None,
         *,
-        time: str | None = None,
+        time: str | Sequence[str] | None = None,
         decimal_comma: bool = False,
         missing: Literal["error", "drop"] = "error",
         instrument: str | None = None,
+        options: TableOptions | None = None,
     ) -> None:
-        roles = {"indication": indication, "reference": reference, "time": time, "instrument": instrument}
-        self._roles = {role: column for role, column in roles.items() if column is not None}
-        wide = "*" in indication or "?" in indication
-        if wide:
-            del self._roles["indication"]
-        found = open_tables(path, self._roles, decimal_comma=decimal_comma)
+        options = options or TableOptions()
+        times = (time,) if isinstance(time, str) else tuple(time or ())
+        given = [("indication", indication), ("reference", reference), *(("time", column) for column in times)]
+        named = [(role, column) for role, column in [*given, ("instrument", instrument)] if column is not None]
+        self._roles = dict(named) | ({"time": joined_name(times)} if times else {})
+        found = open_tables(path, named, decimal_comma=decimal_comma, options=options)
         self._tables, self.left_out = found.tables, found.left_out
-        self.probes = self._matching(indication, instrument) if wide else []
+        self.probes: list[str] = []
+        if is_pattern(indication):
+            del self._roles["indication"]
+            self.probes = self._matching(indication, instrument)
         columns = tuple(dict.fromkeys([*self.probes, *self._roles.values()]))
-        self._wanted = Wanted(columns, time, decimal_comma, instrument)
+        form = NumberFormat(decimal_comma, options.missing_words)
+        self._wanted = Wanted(columns, times, form, instrument, times=Times(options.time_format))
         self._missing = missing
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
         self._times: int = 0  # and how many there are
@@ -143,16 +153,19 @@ class Table:
         """The columns that a pattern names, each an instrument of its own."""
         if instrument is not None:
             raise InputError(
-                f"--data.indication: expected one column beside --data.instrument, but got the pattern "
-                f"{quoted(pattern)}; use one of the two ways to name instruments."
+                Setting("indication"),
+                ": expected one column beside ",
+                Setting("instrument"),
+                f", but got the pattern {quoted(pattern)}; use one of the two ways to name instruments.",
             )
         names = [
             name for name in self._tables[0].columns if fnmatchcase(name, pattern) and name not in self._roles.values()
         ]
         if not names:
             raise InputError(
-                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (--data.indication), but "
-                f"its columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}."
+                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (",
+                Setting("indication"),
+                f"), but its columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}.",
             )
         for table in self._tables:
             for name in names:
@@ -200,7 +213,7 @@ class Table:
         name, whose = self._wanted.instrument, np.arange(float(len(self.probes)))
         shown = tuple(self.probes) or (self._roles["indication"],)
         columns = shown if name is None else tuple(dict.fromkeys((*shown, name)))
-        for table, part, _ in self._parts(replace(self._wanted, columns=columns, time=None), (0, 1)):
+        for table, part, _ in self._parts(replace(self._wanted, columns=columns, time=()), (0, 1)):
             values = part.values
             apart = [columns] if self._missing == "error" else [(column,) for column in columns]
             for some in apart:  # complains, also of a value that is too large, beside which another cell is empty
@@ -279,13 +292,14 @@ class Table:
 
     def _sorted_by_time(self) -> bool:
         """Looks through the time column alone, once."""
-        if self._wanted.time is None:
+        name = self._wanted.time_name
+        if name is None:
             return True
         if self._in_order is None:
-            wanted = Wanted((self._wanted.time,), self._wanted.time, self._wanted.decimal_comma)
+            wanted = replace(self._wanted, columns=(name,), instrument=None)
             last, count, in_order = -np.inf, 0, True
             for _, part, _ in self._parts(wanted, (0, 1)):
-                times = part.values[self._wanted.time]
+                times = part.values[name]
                 times = times[~np.isnan(times)]
                 if times.size:
                     in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
@@ -294,7 +308,7 @@ class Table:
                 if not in_order and count * (len(self.probes) or 1) > SORTABLE:
                     raise InputError(
                         f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
-                        f"{quoted(self._wanted.time)}; sort the table by that column first."
+                        f"{quoted(name)}; sort the table by that column first."
                     )
             self._in_order, self._times = in_order, count
         return self._in_order

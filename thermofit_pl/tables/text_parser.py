@@ -86,8 +86,10 @@ class Parser:
 
     def numbers(self, chunk: Chunk, wanted: Wanted) -> tuple[Columns, Rows]:
         """The values of a chunk by column, shape (N,) each, and their rows, shape (N,)."""
-        if wanted.instrument is not None:
-            self.text = {self.names[wanted.columns.index(wanted.instrument)]}
+        if wanted.as_text:
+            self.text = {
+                name for name, column in zip(self.names, wanted.of_file, strict=True) if column in wanted.as_text
+            }
         frame, rows = self.cells(chunk, plain=self.plain and not (self.decimal_comma and b"." in chunk.data))
         return columns_of(self.file.path, wanted, frame, self.names, rows), rows
 
@@ -128,15 +130,11 @@ class Parser:
     def _one_row_a_line(self, frame: pl.DataFrame, data: bytes, lines: int) -> bool:
         if frame.height != lines or (self.read[-1] == "surplus" and frame["surplus"].null_count() < lines):
             return False
-        # a blank line leaves at most the first cell of a row filled, with spaces
+        # a row without any value is no reading, and a blank line leaves at most the first cell filled, with spaces
         after = [name for name in self.names if name != "c0"]
-        first = frame[self.names[0]]
-        blank = (
-            frame[after[0]].null_count()
-            if after
-            else first.null_count() or (not first.dtype.is_float() and first.str.contains(r"^\s*$").any())
-        )
-        return not (blank and re.search(rb'(^|\n)[ \t"]*\r?\n', data))
+        first = frame[after[0] if after else "c0"]
+        blank = first.null_count() or (not first.dtype.is_float() and first.str.contains(r"^\s*$").any())
+        return not (blank and re.search(rb'(^|\n)[ \t"%s]*\r?\n' % self.file.separator.encode(), data))
 
     def _read(self, data: bytes, kind: type[pl.DataType]) -> pl.DataFrame | None:
         import polars as pl
@@ -166,7 +164,7 @@ class Parser:
                 seen += 1
                 if len(record) > width and any(cell.strip() for cell in record[width:]):
                     raise self._too_wide(row, len(record))
-                if len(record) > 1 or (record and record[0].strip()):
+                if any(cell.strip() for cell in record):
                     rows.append(row)
                     for column, index in zip(cells, self.indices, strict=True):
                         column.append((record[index] or None) if index < len(record) else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.tables.cells import Part, Wanted
-from thermofit_pl.tables.formats import TableFile, open_bytes
+from thermofit_pl.tables.formats import TableFile
 from thermofit_pl.tables.quotes import LF, Records, find_records
 from thermofit_pl.tables.text_parser import Chunk, Parser, count_byte
 
@@ -30,8 +30,8 @@ BOMB_RATIO = 1000  # deflate reaches 1032 on a file of equal bytes; no table of 
 
 def text_parts(file: TableFile, wanted: Wanted, low: float, high: float) -> Iterator[Part]:
     """Reads the rows of a text table from byte `low` to byte `high` of the file."""
-    indices = [file.columns.index(name) for name in wanted.columns]
-    parser = Parser(file, indices, decimal_comma=wanted.decimal_comma)
+    indices = [file.columns.index(name) for name in wanted.of_file]
+    parser = Parser(file, indices, decimal_comma=wanted.form.decimal_comma)
     pending: deque[tuple[Chunk, Future[tuple[Columns, Rows]]]] = deque()
     pool = ThreadPoolExecutor(AHEAD)
     try:
@@ -76,7 +76,7 @@ def _share(chunk: Chunk, parsed: Future[tuple[Columns, Rows]], low: float, high:
     """The rows of a chunk between two bytes, no more than BLOCK at a time."""
     values, rows = parsed.result()
     start, stop = (cut(at, chunk.begin, chunk.end, len(rows)) for at in (low, high))
-    if chunk.begin == chunk.end and low <= chunk.begin < high:  # gzip: decompressed from what had been read before
+    if chunk.begin == chunk.end and low <= chunk.begin < high:  # unpacked from what had been read before
         start, stop = 0, len(rows)
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)
@@ -90,13 +90,13 @@ def _chunks(file: TableFile, header: bytes) -> Iterator[Chunk]:
     Memory is copied once only, where no quotation mark stands in it: a second copy costs a tenth of the time that it
     takes to read a table.
     """
-    stream, raw = open_bytes(file.path, gz=file.gz)
-    with raw, stream:
+    packed = file.source.is_packed
+    with file.source.open() as (stream, raw):
         stream.read(file.data_start)
         rest, row, begin, total = b"", file.data_row, 0, 0
         while piece := stream.read(CHUNK):
             total += len(piece)
-            if file.gz and total > BOMB_BYTES and total > BOMB_RATIO * raw.tell():
+            if file.source.gz and total > BOMB_BYTES and total > BOMB_RATIO * raw.tell():
                 raise InputError(
                     f"Expected a table, but {printable(file.path)} grows more than {BOMB_RATIO}-fold when "
                     "decompressed; check what the file is."
@@ -110,7 +110,7 @@ def _chunks(file: TableFile, header: bytes) -> Iterator[Chunk]:
                 continue
             data = b"".join((header, rest, memoryview(piece)[:end]))
             rest = piece[end:]
-            stop = raw.tell() if file.gz else raw.tell() - len(rest)
+            stop = raw.tell() if packed else raw.tell() - len(rest)
             chunk = _chunk(data, found, row, begin, stop)
             yield chunk
             row, begin = row + chunk.lines, stop

@@ -19,6 +19,7 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.accumulator import Intake, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
+from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.split import Part, Split, dealt
 from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batches, FullBatch, Stream
@@ -83,8 +84,8 @@ class ReadingsDataModule(LightningDataModule):
             instrument of its own.
         reference: Column with the reference in °C.
         instrument: Column with the name of each reading's instrument; each then gets a line of its own.
-        time: Column with the time of each reading. It says that the table is a log: neighbours in time are then not
-            taken as independent.
+        time: Column with the time of each reading; '[Date,Time]' are two, the day and the time of day. It says that the
+            table is a log: neighbours in time are then not taken as independent.
         decimal_comma: Whether numbers are written with a decimal comma, as in 35,7.
         missing: What to do with a row that lacks a value: 'error' stops, 'drop' leaves it out and counts it.
         normalization: What indications are put through before SGD sees them: a factor such as 0.1, 'standard' (mean 0
@@ -97,6 +98,7 @@ class ReadingsDataModule(LightningDataModule):
         val_path: Table with readings for validation, in the place of a share.
         test_path: Table with readings for the test, in the place of a share.
         seed: Of the split and of the order of mini-batches.
+        table: How tables are written, where it can't be seen in them.
 
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
@@ -125,7 +127,7 @@ class ReadingsDataModule(LightningDataModule):
         indication: str | None = None,
         reference: str | None = None,
         instrument: str | None = None,
-        time: str | None = None,
+        time: str | list[str] | None = None,
         decimal_comma: bool = False,
         missing: Literal["error", "drop"] = "error",
         normalization: float | Literal["standard", "none"] | None = None,
@@ -135,6 +137,7 @@ class ReadingsDataModule(LightningDataModule):
         val_path: str | None = None,
         test_path: str | None = None,
         seed: int = 0,
+        table: TableOptions = TableOptions(),  # noqa: B008  # frozen
     ) -> None:
         super().__init__()
         if path is None:
@@ -155,6 +158,7 @@ class ReadingsDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.paths = {"val": val_path, "test": test_path}
         self.seed = seed
+        self.table_options = table
         self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
         self._refuse_nonsense()
         self.instruments: list[str] | None = None
@@ -309,6 +313,7 @@ class ReadingsDataModule(LightningDataModule):
             decimal_comma=self.decimal_comma,
             missing=self.missing,
             instrument=self.instrument,
+            options=self.table_options,
         )
         if table.left_out and table.left_out not in self.left_out:
             self.left_out.append(table.left_out)
