@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -18,6 +19,7 @@ from thermofit_pl.cli.trust import read_configuration, refuse_foreign_code
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable
 
+SPANS = ("--data.pair.shift", "--data.pair.tolerance")
 FIRST = ("--config", "-c", "--trainer", "--model", "--data", "--optimizer", "--lr_scheduler", "--trainer.logger")
 HELP = {
     "config": "YAML file with options of this command, which those that are typed win over. It is code: a class that "
@@ -72,7 +74,7 @@ def arrange(argv: list[str]) -> list[str]:
         InputError: If options stand before the command, or the checkpoint can't be used.
     """
     at = next(i for i, word in enumerate(argv) if word in TRAINING)
-    command, before, after = argv[at], argv[:at], argv[at + 1 :]
+    command, before, after = argv[at], argv[:at], _with_negative_spans(argv[at + 1 :])
     first, rest = split_off(before, FIRST[:2])
     if rest:
         raise InputError(f"expected options after the command {command}, but got {rest[0]} before it")
@@ -87,6 +89,17 @@ def arrange(argv: list[str]) -> list[str]:
     if str(path) == "last":
         path = newest_checkpoint(Path(roots[-1][1] if roots else ROOT))
     return [command, *_own_settings(command, path, typed), *typed, "--ckpt_path", str(path)]
+
+
+def _with_negative_spans(words: list[str]) -> list[str]:
+    """Joins an option and a value such as -1h, which argparse would take for another option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in SPANS and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]:
@@ -106,7 +119,9 @@ def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]
     other = any(word.split("=")[0] == "--data.path" for word in typed)
     if other:  # another table has no parts that were held out, and need not be a log
         data |= {"val_fraction": 0.0, "test_fraction": 0.0, "val_path": None, "test_path": None}
-    if other or command == "predict":
+    pair = data.get("pair") or {}
+    paired = bool(data.get("entity") or pair.get("path") or pair.get("time")) and command != "predict"
+    if (other or command == "predict") and not paired:
         data["time"] = None
     return [f"--data.{name}={_word(value)}" for name, value in _flat(data)]
 

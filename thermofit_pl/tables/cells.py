@@ -128,6 +128,7 @@ class Wanted:
         time: The columns that hold times: none, one, or two (date and time of day), which become one of `columns`.
         form: How numbers are written.
         instrument: The column that holds names.
+        only: A column, and the one text in it of a row that is wanted; other rows are NaN throughout.
         labels: The names that were met.
         times: Reads times.
     """
@@ -136,6 +137,7 @@ class Wanted:
     time: tuple[str, ...] = ()
     form: NumberFormat = field(default_factory=NumberFormat)
     instrument: str | None = None
+    only: tuple[str, str] | None = None
     labels: Labels = field(default_factory=Labels)
     times: Times = field(default_factory=Times)
 
@@ -148,14 +150,14 @@ class Wanted:
     def of_file(self) -> tuple[str, ...]:
         """The columns of the file that they are made of."""
         names = [self.time if name == self.time_name else (name,) for name in self.columns]
-        return tuple(dict.fromkeys(name for some in names for name in some))
+        return tuple(dict.fromkeys(name for some in [*names, self.only[:1] if self.only else ()] for name in some))
 
     @property
     def as_text(self) -> set[str]:
         """The columns of the file that must come as they stand there."""
         form = self.times.form is not None or len(self.time) > 1
         return {*(self.time if form and self.time_name in self.columns else ())} | (
-            {self.instrument} if self.instrument is not None else set()
+            {name for name in (self.instrument, self.only[0] if self.only else None) if name is not None}
         )
 
 
@@ -224,9 +226,12 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
     """
     values, bad = {}, []
     called = dict(zip(wanted.of_file, names, strict=True))
+    others = None if wanted.only is None else ~_is(frame[called[wanted.only[0]]], wanted.only[1])
     for column in wanted.columns:
         times = wanted.times if column == wanted.time_name else None
         cells = _joined([frame[called[name]] for name in (wanted.time if times is not None else (column,))])
+        if others is not None:
+            cells = cells.set(others, None)
         if column == wanted.instrument:
             values[column] = wanted.labels.codes(cells)
             continue
@@ -242,6 +247,13 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
         times = wanted.times if column == wanted.time_name else None
         raise not_a_number(path, int(rows[index]), column, cell, wanted.form, times)
     return values
+
+
+def _is(cells: pl.Series, name: str) -> pl.Series:
+    """Which cells hold a name, shape (N,)."""
+    import polars as pl
+
+    return (cells.cast(pl.String).str.strip_chars() == name).fill_null(value=False)
 
 
 def _joined(parts: Sequence[pl.Series]) -> pl.Series:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from thermofit_pl.errors import InputError, Setting
+from thermofit_pl.formatting import quoted
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}  # [s]
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,52 @@ class TableOptions:
                 Setting("table.time_format"),
                 f": expected how times are written, such as %d/%m/%Y %H:%M, but got {self.time_format!r}",
             )
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How the log of the reference becomes pairs with that of the indication.
+
+    Args:
+        path: Table with the reference's log. Without it, both logs are in one table.
+        time: Column with the times of the reference, if it has times of its own. In a table of its own, the name of
+            the indication's unless told.
+        how: Which indication a reading of the reference is paired with: the 'nearest' in time, or the 'last' one up to
+            then, which still holds in a log of changes.
+        tolerance: How far apart in time the two may be, as 30s, 5min or 1h. Without it, half the median interval of the
+            slower log.
+        shift: What to add to the times of the reference, as 1h or -30s, where its clock is wrong.
+    """
+
+    path: str | None = None
+    time: str | None = None
+    how: Literal["nearest", "last"] = "nearest"
+    tolerance: float | str | None = None
+    shift: float | str = 0.0
+
+    def __bool__(self) -> bool:
+        return self.path is not None or self.time is not None
+
+    def __post_init__(self) -> None:
+        seconds(self.shift, "pair.shift")
+        if self.tolerance is not None and seconds(self.tolerance, "pair.tolerance") < 0:
+            raise InputError(Setting("pair.tolerance"), f": expected no negative time, but got {self.tolerance}")
+
+
+def seconds(text: float | str, argument: str) -> float:
+    """Returns a span of time [s], written as a number of seconds or as 30s, 5min, 1h30min, -1h.
+
+    Args:
+        text: How it is written.
+        argument: What it was given for.
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    whole = text.strip()
+    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)", whole):
+        return float(whole)
+    span = r"(\d+(?:\.\d*)?|\.\d+)\s*(us|ms|s|min|m|h|d)\s*"
+    if not re.fullmatch(rf"[+-]?\s*(?:{span})+", whole):
+        raise InputError(Setting(argument), f": expected a time such as 30s, 5min or -1h, but got {quoted(text)}")
+    total = sum(float(number) * UNITS[unit] for number, unit in re.findall(span, whole))
+    return -total if whole.startswith("-") else total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -94,6 +94,8 @@ class Table:
         missing: What to do about readings with a missing, NaN or infinite value.
         instrument: The column with the name of each reading's instrument, if there are several.
         options: How the table is written, where it can't be seen in it.
+        only: A column, and the text in it of the rows that are wanted.
+        roles: What sentences call the roles that are others than usual.
     """
 
     def __init__(
@@ -107,13 +109,17 @@ class Table:
         missing: Literal["error", "drop"] = "error",
         instrument: str | None = None,
         options: TableOptions | None = None,
+        only: tuple[str, str] | None = None,
+        roles: Mapping[str, str] | None = None,
     ) -> None:
         options = options or TableOptions()
         times = (time,) if isinstance(time, str) else tuple(time or ())
         given = [("indication", indication), ("reference", reference), *(("time", column) for column in times)]
         named = [(role, column) for role, column in [*given, ("instrument", instrument)] if column is not None]
         self._roles = dict(named) | ({"time": joined_name(times)} if times else {})
-        found = open_tables(path, named, decimal_comma=decimal_comma, options=options)
+        asked = [*named, *([("entity", only[0])] if only else [])]
+        called = [((roles or {}).get(role, role), column) for role, column in asked]
+        found = open_tables(path, called, decimal_comma=decimal_comma, options=options)
         self._tables, self.left_out = found.tables, found.left_out
         self.probes: list[str] = []
         if is_pattern(indication):
@@ -121,7 +127,7 @@ class Table:
             self.probes = self._matching(indication, instrument)
         columns = tuple(dict.fromkeys([*self.probes, *self._roles.values()]))
         form = NumberFormat(decimal_comma, options.missing_words)
-        self._wanted = Wanted(columns, times, form, instrument, times=Times(options.time_format))
+        self._wanted = Wanted(columns, times, form, instrument, only, times=Times(options.time_format))
         self._missing = missing
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
         self._times: int = 0  # and how many there are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.distributed.collectives import all_gather, is_shared, raise_together
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.metrics.accumulator import Intake, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
-from thermofit_pl.tables.options import TableOptions
+from thermofit_pl.tables.options import PairOptions, TableOptions
 from thermofit_pl.tables.split import Part, Split, dealt
 from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batches, FullBatch, Stream
@@ -99,6 +99,10 @@ class ReadingsDataModule(LightningDataModule):
         test_path: Table with readings for the test, in the place of a share.
         seed: Of the split and of the order of mini-batches.
         table: How tables are written, where it can't be seen in them.
+        pair: How two logs become pairs, where the reference has times of its own.
+        entity: Column of a long table that says what each row is of; indication and reference are then two names in
+            it, such as sensor.probe.
+        value: Column of a long table with the values.
 
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
@@ -138,6 +142,9 @@ class ReadingsDataModule(LightningDataModule):
         test_path: str | None = None,
         seed: int = 0,
         table: TableOptions = TableOptions(),  # noqa: B008  # frozen
+        pair: PairOptions = PairOptions(),  # noqa: B008  # frozen
+        entity: str | None = None,
+        value: str | None = None,
     ) -> None:
         super().__init__()
         if path is None:
@@ -159,6 +166,7 @@ class ReadingsDataModule(LightningDataModule):
         self.paths = {"val": val_path, "test": test_path}
         self.seed = seed
         self.table_options = table
+        self.pair, self.entity, self.value = pair, entity, value
         self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
         self._refuse_nonsense()
         self.instruments: list[str] | None = None
@@ -270,8 +278,17 @@ class ReadingsDataModule(LightningDataModule):
         self._source = Source(self.indication, self.reference, name, self._digest, dropped)
         self.moments, self.sample = intake.moments, intake.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
-        self.log = intake.autocorrelation()
+        self.log = self._alike(intake.autocorrelation())
         self.line = least_squares(train, self.log)
+
+    def _alike(self, log: Autocorrelation | None) -> Autocorrelation | None:
+        """Leaves out of pairs, whose times only find them, the autocorrelation that may be chance, r √n < 2."""
+        if log is None or not self._pairs():
+            return log
+        return replace(log, errors=torch.where(log.errors * log.pairs.sqrt() < 2, 0.0, log.errors))
+
+    def _pairs(self) -> bool:
+        return bool(self.pair) or self.entity is not None or self.value is not None
 
     def state_dict(self) -> dict[str, Any]:
         """Returns which readings a checkpoint belongs to, for those that go on from it."""
@@ -305,16 +322,32 @@ class ReadingsDataModule(LightningDataModule):
         """
         from thermofit_pl.tables.table import Table  # polars, 0.1 s
 
-        table = Table(
-            self.paths.get(part) or self.path,
-            self.indication,
-            _named("reference", self.reference) if reference else None,
-            time=self.time,
-            decimal_comma=self.decimal_comma,
-            missing=self.missing,
-            instrument=self.instrument,
-            options=self.table_options,
-        )
+        path = self.paths.get(part) or self.path
+        column = _named("reference", self.reference) if reference else None
+        settings: dict[str, Any] = {
+            "time": self.time,
+            "decimal_comma": self.decimal_comma,
+            "missing": self.missing,
+            "instrument": self.instrument,
+            "options": self.table_options,
+        }
+        if column is not None and self._pairs():
+            from thermofit_pl.tables.pairs import PairedTable
+
+            if self.paths.get(part) and self.pair.path is not None:
+                raise InputError(
+                    Setting(f"{part}_path"),
+                    ": expected it to be left out beside ",
+                    Setting("pair.path"),
+                    ", which has one log of the reference; hold a share out with ",
+                    Setting(f"{part}_fraction"),
+                    ".",
+                )
+            table: Table = PairedTable(
+                path, self.indication, column, pair=self.pair, entity=self.entity, value=self.value, **settings
+            )
+        else:
+            table = Table(path, self.indication, column, **settings)
         if table.left_out and table.left_out not in self.left_out:
             self.left_out.append(table.left_out)
         return table
