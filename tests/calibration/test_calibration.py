@@ -17,6 +17,7 @@ from scipy import optimize
 
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.errors import InputError
+from thermofit_pl.results.fit import fit
 
 SPREADS = st.floats(0, 10).filter(lambda u: u == 0 or u > 1e-6)
 
@@ -110,9 +111,9 @@ def test_correct_outside_the_range_warns_or_refuses() -> None:
 @pytest.mark.parametrize("wrong", ["50", ["50"], [True], [50, "x"], [[1], [2, 3]], 1j, object()])
 def test_what_is_no_number_is_refused(wrong: Any) -> None:
     c = calibration(*NOTEBOOK)
-    with pytest.raises(InputError, match="Expected indication to be numbers, but got"):
+    with pytest.raises(InputError, match="Expected numbers as indication, but got"):
         c.correct(wrong)
-    with pytest.raises(InputError, match="Expected reference to be numbers, but got"):
+    with pytest.raises(InputError, match="Expected numbers as reference, but got"):
         c.invert(wrong)
 
 
@@ -266,3 +267,12 @@ def test_a_calibration_does_not_change() -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             change(c, name, 1)
     assert hash(c) == hash(calibration(*NOTEBOOK))
+
+
+def test_what_is_masked_has_no_estimate() -> None:
+    x, y = [35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0]
+    masked = np.ma.array([40.0, 50.0], mask=[True, False])
+    for found in (fit(x, y).correct(masked), fit(x, y, ["a"] * 4).correct(masked, "a")):
+        assert np.isnan(found.estimate).tolist() == [True, False]
+        assert not np.isnan(found.u_single[1])
+    assert np.isnan(fit(x, y).invert(np.ma.array([1.0], mask=[True])).indication).all()

@@ -179,9 +179,9 @@ def test_invert_is_each_instruments_whatever_its_set() -> None:
     ("ask", "message"),
     [
         (lambda c, *of: c.correct(50.0, *of, extrapolate="eror"), "'warn', 'error' or 'ignore', but got 'eror'"),
-        (lambda c, *of: c.correct(["warm"], *of), "Expected indication to be numbers, but got list"),
-        (lambda c, *of: c.correct("50", *of), "Expected indication to be numbers, but got str"),
-        (lambda c, *of: c.invert(["warm"], *of), "Expected reference to be numbers, but got list"),
+        (lambda c, *of: c.correct(["warm"], *of), "Expected numbers as indication, but got text"),
+        (lambda c, *of: c.correct("50", *of), "Expected numbers as indication, but got text"),
+        (lambda c, *of: c.invert(["warm"], *of), "Expected numbers as reference, but got text"),
         (lambda c, *of: c.correct(1e4, *of, extrapolate="error"), "The indication 10000 lies outside the calibrated"),
     ],
 )

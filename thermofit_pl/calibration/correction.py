@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count
+from thermofit_pl.functional.arrays import numbers as with_missing
 from thermofit_pl.functional.fieller import FiellerSet, fieller
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Line(NamedTuple):
 
 
 def numbers(values: ArrayLike, what: str) -> FloatArray:
-    """Returns values as float64, of any shape.
+    """Returns values as float64, of any shape; NaN where one is masked or null.
 
     Args:
         values: A number, or an array or list.
@@ -136,16 +137,4 @@ def numbers(values: ArrayLike, what: str) -> FloatArray:
     Raises:
         InputError: They are no numbers.
     """
-    import numpy as np
-
-    try:
-        raw = np.asarray(values)
-        if raw.dtype.kind not in "iufO" or any(
-            isinstance(value, (str, bytes)) for value in raw.flat if raw.dtype.kind == "O"
-        ):
-            raise TypeError
-        return raw.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"Expected {what} to be numbers, but got {type(values).__name__} holding something else; convert it first."
-        ) from error
+    return with_missing(values, what)[0]

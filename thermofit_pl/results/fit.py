@@ -1,21 +1,23 @@
-"""``fit`` for readings in arrays, without a Trainer."""
+"""``fit`` for readings in memory, without a Trainer."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import torch
 
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.errors import InputError
+from thermofit_pl.functional.arrays import arrays, numbers
 from thermofit_pl.metrics.accumulator import Intake
 from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import conclude
 from thermofit_pl.results.columns import tabulate
+from thermofit_pl.tables.frames import column_of, is_frame, seconds
 from thermofit_pl.tables.labels import Labels
 from thermofit_pl.tables.table import ABSOLUTE_ZERO, LARGEST, Block
 from thermofit_pl.tables.text_tables import BLOCK
@@ -25,84 +27,168 @@ if TYPE_CHECKING:
 
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
+    from thermofit_pl.tables.frames import Frame
+
+ROLES = ("indication", "reference", "instrument")
 
 
 @overload
-def fit(indication: ArrayLike, reference: ArrayLike) -> Calibration: ...
+def fit(indication: ArrayLike, reference: ArrayLike, *, time: ArrayLike | None = None) -> Calibration: ...
 
 
 @overload
-def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike) -> Calibrations: ...
+def fit(
+    indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike, *, time: ArrayLike | None = None
+) -> Calibrations: ...
 
 
-def fit(indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike | None = None) -> Calibration | Calibrations:
-    """Calibrates one or many instruments with readings in arrays: the least-squares line, without a Trainer.
+@overload
+def fit(frame: Frame, /, *, indication: str, reference: str, time: str | None = None) -> Calibration: ...
+
+
+@overload
+def fit(
+    frame: Frame, /, *, indication: str, reference: str, instrument: str, time: str | None = None
+) -> Calibrations: ...
+
+
+def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibrations:
+    """Calibrates one or many instruments with readings in memory: the least-squares line, without a Trainer.
+
+    It is ``fit(indication, reference)``, or ``fit(indication, reference, instrument)``, with arrays: NumPy's (masks are
+    honoured), torch's, lists, columns of pandas, Polars or Arrow. Or it is
+    ``fit(frame, indication="shown", reference="celsius")`` with a table of pandas, Polars or Arrow, or a dict of
+    arrays, and the names of its columns.
 
     Args:
-        indication: What they showed, shape ``(N,)`` [indicated unit]: NumPy, torch, a list, a Polars or pandas column.
-        reference: The references, shape ``(N,)`` [°C].
-        instrument: The name of each reading's instrument, shape ``(N,)``, if there are several.
+        readings: The arrays; or one table, of which the other arguments name columns.
+        time: When each reading was taken, shape ``(N,)`` [s], or dates, or ISO text. It says that the readings are a
+            log: neighbours in time are then not taken as independent.
+        named: ``indication``, what the instruments showed, shape ``(N,)`` [indicated unit]; ``reference``, shape
+            ``(N,)`` [°C]; and if there are several, ``instrument``, the name of each reading's.
 
     Returns:
         The calibration; with ``instrument``, those of all.
 
     Raises:
-        InputError: If a value is not finite, or the readings of a single instrument have no line.
+        InputError: If a value is missing or not finite, or the readings of a single instrument have no line.
 
     Example:
         >>> calibration = fit([35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0])
         >>> round(calibration.w, 4), round(calibration.correct(68.4).estimate, 2)
         (0.5927, 20.58)
+        >>> table = {"shown": [35.7, 55.9, 58.2, 81.9], "celsius": [0.5, 14.0, 15.0, 28.0]}
+        >>> fit(table, indication="shown", reference="celsius").w == calibration.w
+        True
     """
-    x, y = _column("indication", indication), _column("reference", reference)
+    given, columns = _given(readings, named, time)
+    x, y = (_column(role, given[role]) for role in ("indication", "reference"))
     if len(x) != len(y):
         raise InputError(f"Expected as many references as indications, but got {len(y)} and {len(x)}")
+    instrument = given["instrument"]
     if instrument is not None and not x.size:
         raise InputError("Expected readings, at least two of an instrument, but got none")
     if y.size and y.min() < ABSOLUTE_ZERO:
         raise InputError(f"Expected references in °C, from {ABSOLUTE_ZERO} on, but got {y.min():g}")
     labels = Labels()
     codes = None if instrument is None else _codes(instrument, len(x), labels)
-    intake = Intake(fleet=codes is not None)
-    for start in range(0, len(x), BLOCK):  # the sample is thinned on the way, not from all at once
-        rows = range(start + 1, min(start + BLOCK, len(x)) + 1)
-        at = slice(start, start + BLOCK)
-        intake.add("train", Block(x[at], y[at], None, Path(), rows, None if codes is None else codes[at]))
+    times = None if given["time"] is None else _times(given["time"], len(x))
+    digest = hashlib.sha256(x.data)
+    digest.update(y.data)
+    source = Source(columns["indication"], columns["reference"], data_sha256=digest.hexdigest())
+    intake = Intake(fleet=codes is not None, log=times is not None)
+    for block in _blocks(x, y, times, codes):
+        intake.add("train", block)
     intake.end()
     intake.arrange(None if codes is None else labels.names())
     moments = intake.moments["train"]
     if codes is None:
         refuse_no_curve(moments, "The readings")
-    result = conclude(Evidence.of(moments, least_squares(moments), intake.sample))
-    digest = hashlib.sha256(x.data)
-    digest.update(y.data)
-    source = Source(data_sha256=digest.hexdigest())
-    return result.calibration(source) if intake.instruments is None else tabulate(result, intake.instruments, source)
+    log = intake.autocorrelation()
+    result = conclude(Evidence.of(moments, least_squares(moments, log), intake.sample, log))
+    if intake.instruments is None:
+        return result.calibration(source)
+    return tabulate(result, intake.instruments, source, instrument_column=columns["instrument"])
+
+
+def _given(readings: tuple[Any, ...], named: dict[str, Any], time: Any) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Returns the arrays by their roles, and the names of a table's columns; None where there is none."""
+    frame = readings[0] if readings and is_frame(readings[0]) else None
+    arguments = dict.fromkeys((*ROLES, "time")) | {"time": time}
+    places = dict(zip(ROLES, readings, strict=False)) if frame is None else {}
+    if len(readings) > (len(ROLES) if frame is None else 1) or set(named) - set(ROLES) or set(named) & set(places):
+        wrong = ", ".join(sorted({*(set(named) - set(ROLES)), *(set(named) & set(places))})) or len(readings)
+        raise TypeError(
+            "fit() takes (indication, reference, instrument, *, time) as arrays, or one table with the names of its "
+            f"columns as indication, reference, instrument and time; it got {wrong} as well"
+        )
+    arguments |= places | named
+    if frame is None:
+        lacking = [role for role in ("indication", "reference") if arguments[role] is None]
+        if lacking:
+            raise TypeError(f"fit() expected arrays as indication and reference, but got no {' and no '.join(lacking)}")
+        return arguments, dict.fromkeys(ROLES)
+    needed = {role: name for role, name in arguments.items() if name is not None or role in ("indication", "reference")}
+    return dict.fromkeys(arguments) | {role: column_of(frame, role, name) for role, name in needed.items()}, arguments
+
+
+def _blocks(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    times: NDArray[np.float64] | None,
+    codes: NDArray[np.int64] | None,
+) -> Iterator[Block]:
+    """The readings in pieces, a log's in the order of time: the sample is thinned on the way, not from all at once."""
+    order = None if times is None or (np.diff(times) >= 0).all() else np.argsort(times, kind="stable")
+    for start in range(0, len(x), BLOCK):
+        at: Any = slice(start, start + BLOCK)
+        rows: Any = range(start + 1, min(start + BLOCK, len(x)) + 1)
+        if order is not None:
+            at, rows = order[at], order[at] + 1
+        time, of = (None if column is None else column[at] for column in (times, codes))
+        yield Block(x[at], y[at], time, Path(), rows, of)
 
 
 def _codes(instrument: ArrayLike, n: int, labels: Labels) -> NDArray[np.int64]:
     import polars as pl
 
-    names = pl.Series(np.asarray(instrument).tolist(), dtype=pl.String, strict=False)
+    given, missing = arrays(instrument, "instrument")
+    if given.ndim != 1:
+        raise InputError(f"Expected instrument of shape (N,), but got {given.shape}")
+    names = pl.Series(given.tolist(), dtype=pl.String, strict=False)
     if len(names) != n:
         raise InputError(f"Expected as many instruments as indications, but got {len(names)} and {n}")
     codes = labels.codes(names)
+    codes[missing | (given != given)] = np.nan  # pandas has NaN where a name is missing
     if np.isnan(codes).any():
         at = int(np.flatnonzero(np.isnan(codes))[0])
         raise InputError(f"Expected the name of an instrument for each reading, but got none at index {at}")
     return codes.astype(np.int64)
 
 
-def _column(name: str, values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
-    try:
-        column = np.require(values, np.float64, ["C", "W"])  # torch warns of arrays that are not writable
-    except (TypeError, ValueError) as error:
-        raise InputError(f"Expected numbers as {name}, but got {error}") from error
-    if column.ndim != 1:
-        raise InputError(f"Expected {name} of shape (N,), but got {column.shape}")
-    wrong = np.flatnonzero(~(np.abs(column) <= LARGEST))
+def _times(time: Any, n: int) -> NDArray[np.float64]:
+    found, missing = seconds(time)
+    if found.shape != (n,):
+        raise InputError(f"Expected time of shape ({n},), as there are so many indications, but got {found.shape}")
+    if missing.any():
+        raise InputError(f"Expected a time for each reading, but got none at index {int(missing.argmax())}")
+    if not np.isfinite(found).all():
+        at = int(np.flatnonzero(~np.isfinite(found))[0])
+        raise InputError(f"Expected finite numbers as time, but got {found[at]} at index {at}")
+    return found
+
+
+def _column(role: str, values: Any) -> NDArray[np.float64]:
+    found, missing = numbers(values, role)
+    if found.ndim != 1:
+        raise InputError(f"Expected {role} of shape (N,), but got {found.shape}")
+    if missing.any():
+        raise InputError(
+            f"Expected a number as {role} of each reading, but got none (masked or null) at index "
+            f"{int(missing.argmax())}; leave that reading out"
+        )
+    wrong = np.flatnonzero(~(np.abs(found) <= LARGEST))
     if wrong.size:
-        raise InputError(f"Expected finite numbers as {name}, but got {column[wrong[0]]} at index {wrong[0]}")
-    return column
+        raise InputError(f"Expected finite numbers as {role}, but got {found[wrong[0]]} at index {wrong[0]}")
+    # torch warns of arrays that are not writable
+    return np.require(found, np.float64, ["C", "W"])
