@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from thermofit_pl.calibration import display
 from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
 from thermofit_pl.calibration.records import Diagnostics, Sgd, Snap
 from thermofit_pl.functional.fieller import FiellerSet
@@ -96,6 +97,14 @@ class Calibration:
     version: str
     torch: str | None = None
     lightning: str | None = None
+
+    __str__ = display.text
+    __repr__ = display.one_line
+    _repr_html_ = display.html
+    plot = display.plot
+    apply = display.apply
+    export = display.export
+    report = display.report
 
     @property
     def checksum(self) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thermofit_pl.calibration import display
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
 from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, LargestError, Outlying, Sgd, Snap
@@ -45,6 +46,14 @@ class Calibrations:
     def __init__(self, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         self.frame = frame
         self.provenance = dict(provenance)
+
+    __str__ = display.text
+    __repr__ = display.one_line
+    _repr_html_ = display.html
+    plot = display.plot
+    apply = display.apply
+    export = display.export
+    report = display.report
 
     def __len__(self) -> int:
         return self.frame.height

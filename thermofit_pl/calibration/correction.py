@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count
-from thermofit_pl.functional.arrays import numbers as with_missing
 from thermofit_pl.functional.fieller import FiellerSet, fieller
 
 if TYPE_CHECKING:
@@ -137,4 +136,6 @@ def numbers(values: ArrayLike, what: str) -> FloatArray:
     Raises:
         InputError: They are no numbers.
     """
+    from thermofit_pl.functional.arrays import numbers as with_missing  # numpy, 0.1 s
+
     return with_missing(values, what)[0]
