@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
@@ -17,7 +14,6 @@ from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
 from thermofit_pl.files import atomic_write
-from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.reports import figures, fleet_figures
 from thermofit_pl.reports.descent import Bowl, Descent
 from thermofit_pl.reports.drawing import SIZE
@@ -26,14 +22,12 @@ from thermofit_pl.reports.tensorboard import Board, as_code, as_list
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.laps import PlainSgd, Points, is_plain_sgd
 from thermofit_pl.training.module import CalibrationModule, calibration_module
-from thermofit_pl.training.options import is_rehearsal
-from thermofit_pl.training.steps import POINTS
+from thermofit_pl.training.scalars import Rows, Scalars
 
 Result = Calibration | Calibrations
-SECONDS = 1.0  # between writes: one at each end of a lap would take as long as the lap
 
 
-class Curves(Callback):
+class Curves(Scalars):
     """Writes what there is to see of a run to its loggers, against the number of steps, and its figures to its folder.
 
     TensorBoard gets everything, any other logger the numbers. Without a logger the figures are written all the same.
@@ -53,15 +47,12 @@ class Curves(Callback):
         calibration: Callable[[], Result | None] = lambda: None,
         draw: bool = True,
     ) -> None:
+        super().__init__()
         self.folder = folder
         self.drawn: list[Path] = []
         self._calibration = calibration
         self._draw = draw
         self._path = Points()  # of the whole run; of a fleet, without its lines
-        self._new = Points()  # that the loggers don't have yet
-        self._scores: dict[int, dict[str, float]] = {}
-        self._last_scores = -1
-        self._last_write = time.monotonic()
         self._start: tuple[int, Tensor, Tensor] | None = None
         self._boards: dict[int, Board] = {}
 
@@ -85,54 +76,12 @@ class Curves(Callback):
                 board.text("fit/settings", as_code(config), module.steps)
             board.flush()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Keeps the points of a lap, or of a mini-batch's step, and writes them now and then."""
-        if not self._writes(trainer):
-            return
-        module = calibration_module(pl_module)
-        if module.lap is not None:
-            self._keep(module.lap.points)
-        elif module.layout.shows(module.steps):
-            loss = float(outputs["loss"]) if trainer.world_size == 1 else module.last_loss()  # not of a share alone
-            self._keep(point(module, loss))
-        if time.monotonic() - self._last_write > SECONDS:
-            self._write(trainer, module)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keeps the scores of the validation readings; where no fit runs, writes them."""
-        if trainer.sanity_checking or not self._writes(trainer):
-            return
-        module = calibration_module(pl_module)
-        if trainer.state.fn == "fit":
-            self._keep_scores_if_due(trainer, module)
-        else:
-            self._keep_scores(trainer, int(module.steps_done), "val/")
-            self._write(trainer, module)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keeps the scores of the training readings, where none are held out and no validation runs."""
-        if not trainer.enable_validation and self._writes(trainer):
-            self._keep_scores_if_due(trainer, calibration_module(pl_module))
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the scores of the test readings."""
-        if self._writes(trainer):
-            module = calibration_module(pl_module)
-            self._keep_scores(trainer, int(module.steps_done), "test/")
-            self._write(trainer, module)
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the end of the curves, the result, the summary and the figures."""
+        super().on_train_end(trainer, pl_module)
         if not self._writes(trainer):
             return
         module = calibration_module(pl_module)
-        if module.steps and module.steps > max((*self._new.steps[-1:], *self._path.steps[-1:]), default=0):
-            self._keep(point(module, module.last_loss()))
-        if module.steps > self._last_scores:
-            self._keep_scores(trainer, module.steps, "val/")
-        self._write(trainer, module)
         calibration = self._calibration()
         if calibration is not None:
             self._write_result(trainer, module, calibration)
@@ -151,9 +100,6 @@ class Curves(Callback):
             board.end(success=False)
             board.flush()
 
-    def _writes(self, trainer: Trainer) -> bool:
-        return trainer.is_global_zero and not is_rehearsal(trainer)
-
     def _tensorboards(self, trainer: Trainer) -> list[Board]:
         return [self._board(logger) for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
@@ -162,50 +108,13 @@ class Curves(Callback):
             self._boards[id(logger)] = Board(logger.experiment)
         return self._boards[id(logger)]
 
-    def _keep(self, points: Points) -> None:
-        for name in ("steps", "loss", "w", "b"):
-            getattr(self._new, name).extend(getattr(points, name))
-
-    def _keep_scores_if_due(self, trainer: Trainer, module: CalibrationModule) -> None:
-        # without an end, the points thin out as the run grows: one at every epoch was 4 GB a day
-        due = module.steps - self._last_scores >= (module.layout.total or module.steps) / POINTS
-        if due or module.layout.shows(module.steps):
-            self._keep_scores(trainer, module.steps, "val/")
-
-    def _keep_scores(self, trainer: Trainer, step: int, prefix: str) -> None:
-        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
-        if found:
-            self._scores[step] = found
-            self._last_scores = step
-
     def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
-        """Writes the points and scores that the loggers don't have yet."""
-        rows = self._rows(trainer, module)
-        for step, scores in self._scores.items():
-            rows.setdefault(step, {}).update(scores)
-        self._log(trainer, rows)
+        """Keeps the points for the figures too."""
         for name in ("steps", "loss", "w", "b") if len(module.w) == 1 else ("steps", "loss"):
             getattr(self._path, name).extend(getattr(self._new, name))
-        self._new, self._scores = Points(), {}
-        self._last_write = time.monotonic()
+        super()._write(trainer, module)
 
-    def _rows(self, trainer: Trainer, module: CalibrationModule) -> dict[int, dict[str, float]]:
-        """Returns the new points in the user's units; of a fleet, the farthest distance."""
-        new = self._new
-        if not new.steps or not trainer.loggers:
-            return {}
-        w, b = module.to_raw(torch.stack(new.w), torch.stack(new.b))
-        columns = {"train/loss": new.loss}
-        if w.shape[1] == 1:
-            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
-        data = getattr(trainer, "datamodule", None)
-        if isinstance(data, ReadingsDataModule):
-            moments = data.moments["train"]
-            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
-            columns["line/distance"] = away.amax(dim=1).tolist()
-        return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(new.steps)}
-
-    def _log(self, trainer: Trainer, rows: dict[int, dict[str, float]]) -> None:
+    def _log(self, trainer: Trainer, rows: Rows) -> None:
         for logger in trainer.loggers:
             log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
 
@@ -271,12 +180,7 @@ class Curves(Callback):
         )
 
 
-def point(module: CalibrationModule, loss: float) -> Points:
-    """Returns a module's line as it is, as the one point of a curve."""
-    return Points([module.steps], [loss], [module.w.detach().cpu().clone()], [module.b.detach().cpu().clone()])
-
-
-def log_rows(target: Board | Logger, rows: dict[int, dict[str, float]]) -> None:
+def log_rows(target: Board | Logger, rows: Rows) -> None:
     """Writes numbers to a logger in the order of their steps."""
     for step in sorted(rows):
         if isinstance(target, Board):

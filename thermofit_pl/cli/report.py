@@ -122,7 +122,7 @@ def print_scores(trainer: Trainer, command: str) -> None:
     """
     module, data = calibration_module(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
     assert isinstance(data, ReadingsDataModule)
-    metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items()}
+    metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
     limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches
     part = "" if isinstance(limit, float) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
     print(f"{command}: {line_name(module)} on {data.source('val' if command == 'validate' else 'test')}{part}")

@@ -25,6 +25,7 @@ from thermofit_pl.training.divergence import RefuseDivergence
 from thermofit_pl.training.instruments import checked, names_in
 from thermofit_pl.training.laps import Lap
 from thermofit_pl.training.options import refuse_batch_options, refuse_options
+from thermofit_pl.training.scalars import Scalars
 from thermofit_pl.training.steps import StepLayout
 from thermofit_pl.training.training_scores import TrainingScores
 
@@ -168,6 +169,8 @@ class CalibrationModule(LightningModule):
         """Returns what every Trainer of this module needs, on the command line and in Python."""
         self.layout = StepLayout()
         needed: list[Callback] = [self.layout, RefuseDivergence(), TrainingScores()]
+        if not any(isinstance(each, Scalars) for each in self.trainer.callbacks):  # type: ignore[attr-defined]  # set by the connector
+            needed.append(Scalars())
         return [*needed, StopWhenConverged(self.tolerance)] if self.stop_when_converged else needed
 
     def setup(self, stage: str) -> None:
@@ -361,10 +364,15 @@ class CalibrationModule(LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         scores, self.instrument_scores = self.scores.compute(*self.scored_line)
-        for name, score in scores.items():
+        logged = {f"{stage}/{name}": score for name, score in scores.items()}
+        logger: bool | None = False  # of a fit, ``Scalars`` writes them
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            logger = None  # as True, without a warning where there is no logger: ``test`` returns what is logged
+            logged["step"] = self.steps_done.double()  # Lightning then logs them at it
+        for name, score in logged.items():
             # every process has the same value, and the largest of them is it; Lightning's mean would round it to
             # float32
-            self.log(f"{stage}/{name}", score, logger=False, batch_size=1, reduce_fx="max", sync_dist=True)
+            self.log(name, score, logger=logger, batch_size=1, reduce_fx="max", sync_dist=True)
         self.scores.reset()
 
 
