@@ -160,8 +160,8 @@ def outlier_p(known: pl.DataFrame) -> NDArray[np.float64]:
     total = np.array([[1.0, correlation], [correlation, 1.0]])
     between = total - np.median(own / np.outer(spread, spread), axis=0)
     values, vectors = np.linalg.eigh(between)
-    between = vectors @ np.diag(np.clip(values, 0.0, None)) @ vectors.T
-    covariance = between + own / np.outer(spread, spread) + 1e-24 * np.eye(2)
+    between = vectors @ np.diag(np.clip(values, 1e-12, None)) @ vectors.T  # 0 is singular beside an own one of 0
+    covariance = between + own / np.outer(spread, spread)
     squared = np.einsum("ni,ni->n", scaled, np.linalg.solve(covariance, scaled[:, :, None])[:, :, 0])
     chance: NDArray[np.float64] = np.exp(-squared / 2)
     return chance
