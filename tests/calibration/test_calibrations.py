@@ -275,6 +275,24 @@ def test_fit_and_apply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("options", [("--model.finish", "none"), ("--model.snap", "fahrenheit")])
+def test_what_has_no_line_has_none_of_sgds_or_a_scales_either(options: tuple[str, str]) -> None:
+    rows = {row["instrument"]: row for row in run(*options).frame.iter_rows(named=True)}
+    for name in ("one", "stuck"):
+        assert [rows[name][key] for key in ("w", "b", "s", "rmse", "scale", "sgd", "snap")] == [None] * 7
+    assert (rows["one"]["status"], rows["stuck"]["status"]) == ("fewer than two readings", "equal indications")
+    assert rows["sensor-3"]["w"] is not None
+
+
+def test_an_exact_instrument_among_others_that_are_all_alike_has_a_summary() -> None:
+    random = np.random.default_rng(0)
+    x, names = random.uniform(0, 100, 600), random.integers(0, 8, 600).astype(str)
+    y = 0.5 * x - 17 + random.normal(0, 0.3, 600)
+    fleet = thermofit_pl.fit([*x, 1, 2, 3, 4], [*y, 7, 7, 7, 7], [*names, *["flat"] * 4])
+    assert "1 of 9 instruments are outliers of the fleet at the level 0.001" in fleet_summary(fleet)
+
+
+@pytest.mark.usefixtures("table")
 def test_sgd_of_a_fleet_is_that_of_each_alone() -> None:
     fleet = run("--trainer.max_steps", "40", "--model.learning_rate", "0.03")
     x, y, names = made()

@@ -21,6 +21,7 @@ from thermofit_pl.metrics.least_squares import Autocorrelation, least_squares
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import Ended, conclude
+from thermofit_pl.results.columns import single
 from thermofit_pl.results.fit import fit
 from thermofit_pl.tables.sample import Sample
 from thermofit_pl.tables.table import Block
@@ -34,7 +35,7 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     sample.add(Block(x, y, None, Path("t.csv"), range(2, len(x) + 2)))
     log = options.pop("log", None)
     evidence = Evidence.of(moments, least_squares(moments, log), sample, log)
-    return conclude(evidence, **options).calibration(Source(data_name="t.csv"))
+    return single(conclude(evidence, **options), Source(data_name="t.csv"))
 
 
 def at(w: float, b: float, tolerance: float, factor: float | None = None) -> Ended:

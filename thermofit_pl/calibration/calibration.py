@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.calibration import display
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import polars as pl
     from numpy.typing import ArrayLike
+
+COMMON = {"common": True}  # marks a field that all instruments of a fit share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,26 +79,26 @@ class Calibration:
     below_rounding: bool = False
     n: int
     dof: int
-    coverage_probability: float = 0.95
+    coverage_probability: float = field(default=0.95, metadata=COMMON)
     coverage_factor: float | None
     w_interval: tuple[float, float] | None
     b_interval: tuple[float, float] | None
     indication_range: tuple[float, float]
     indication_mean: float
-    finish: str = "least_squares"
+    finish: str = field(default="least_squares", metadata=COMMON)
     scale: Verdict | None = None
     sgd: Sgd | None = None
     diagnostics: Diagnostics
     snap: Snap | None = None
-    indication_column: str | None = None
-    reference_column: str | None = None
-    data_name: str | None = None
-    data_sha256: str | None = None
-    dropped: int = 0
-    created: str
-    version: str
-    torch: str | None = None
-    lightning: str | None = None
+    indication_column: str | None = field(default=None, metadata=COMMON)
+    reference_column: str | None = field(default=None, metadata=COMMON)
+    data_name: str | None = field(default=None, metadata=COMMON)
+    data_sha256: str | None = field(default=None, metadata=COMMON)
+    dropped: int = field(default=0, metadata=COMMON)
+    created: str = field(metadata=COMMON)
+    version: str = field(metadata=COMMON)
+    torch: str | None = field(default=None, metadata=COMMON)
+    lightning: str | None = field(default=None, metadata=COMMON)
 
     __str__ = display.text
     __repr__ = display.one_line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thermofit_pl.calibration import display
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
-from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, LargestError, Outlying, Sgd, Snap
+from thermofit_pl.calibration.fields import COMMON, OWN, restored
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
@@ -25,16 +24,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
-INTERVALS = ("w_interval", "b_interval", "indication_range")
-
 
 class Calibrations:
     """The calibrations of many instruments.
 
     Args:
         frame: One row an instrument: ``instrument``, ``status``, and the keys of a calibration's file.
-        provenance: The keys that all instruments share (``COMMON``), and ``instrument_column``: the column that named
-            them, None where each instrument had a column of its own.
+        provenance: The keys that all instruments share (``fields.COMMON``), and ``instrument_column``: the column that
+            named them, None where each instrument had a column of its own.
 
     Example:
         >>> from thermofit_pl import fit
@@ -90,18 +87,14 @@ class Calibrations:
             raise InputError(
                 f"Expected one of {count(len(self))} instruments, but got {printable(str(instrument))}, which is none."
             )
-        row = self.frame.row(place, named=True)
-        if row["w"] is None:
-            status = printable(str(row["status"]), 100)  # from elsewhere it may hold anything
+        if self.frame["w"][place] is None:
+            status = printable(str(self.frame["status"][place]), 100)  # from elsewhere it may hold anything
             raise InputError(f"Expected a calibrated instrument, but {printable(str(instrument))} has {status}.")
-        return self._calibration(row)
+        return self.row(place)
 
-    def _calibration(self, row: dict[str, Any]) -> Calibration:
-        from thermofit_pl.calibration.parquet_file import COMMON
-
-        keys = {field.name for field in dataclasses.fields(Calibration)} - {"format", *COMMON}
-        values = {key: row[key] for key in keys} | {key: self.provenance[key] for key in COMMON}
-        values |= {key: None if row[key] is None else tuple(row[key]) for key in INTERVALS}
+    def row(self, place: int) -> Calibration:
+        """Returns the calibration of one row, whose instrument has a line."""
+        row = self.frame.row(place, named=True)
         differences = compare(
             row["w"],
             row["b"],
@@ -112,11 +105,8 @@ class Calibrations:
             dof=row["n"] - 2,
             below_rounding=row["below_rounding"],
         )
-        values["scale"] = differences.verdict()
-        values["sgd"] = None if row["sgd"] is None else Sgd(**row["sgd"])
-        values["snap"] = None if row["snap"] is None else Snap(**row["snap"])
-        values["diagnostics"] = _diagnostics(row["diagnostics"])
-        return Calibration(**values)
+        values = {name: restored(hint, row[name]) for name, hint in OWN.items() if name != "scale"}
+        return Calibration(**values, scale=differences.verdict(), **{name: self.provenance[name] for name in COMMON})
 
     def correct(self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn") -> Corrected:
         """Turns indications into °C, each by its own instrument's line.
@@ -233,16 +223,6 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
     ends = [pl.col(name).arr.get(k).alias(f"{name}.{end}") for name in pairs for k, end in enumerate(("low", "high"))]
     return frame.with_columns(*ends, *(pl.col(name).list.join(" ") for name in lists)).drop(pairs)
-
-
-def _diagnostics(row: dict[str, Any]) -> Diagnostics:
-    kinds: dict[str, Any] = {
-        "largest_error": LargestError,
-        "outlying": Outlying,
-        "autocorrelation": Autocorrelation,
-    }
-    found = {key: None if row[key] is None else kind(**row[key]) for key, kind in kinds.items()}
-    return Diagnostics(**(row | found))
 
 
 def load(path: str | os.PathLike[str]) -> Calibration | Calibrations:

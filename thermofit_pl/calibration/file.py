@@ -6,16 +6,15 @@ import dataclasses
 import hashlib
 import json
 import math
-import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from thermofit_pl.calibration.fields import hints_of, is_optional, required
 from thermofit_pl.calibration.rules import (
     CONTROL,
     KINDS,
     RefusedError,
     columns_of_one,
-    hints_of,
     number_faults,
     provenance_faults,
     refuse_first,
@@ -140,8 +139,8 @@ def _constant(name: str) -> float:
 
 def _typed(hint: Any, value: Any, key: str) -> Any:
     """Turns plain JSON into what a type hint says, or refuses it."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return None if value is None else _typed(get_args(hint)[0], value, key)
+    if is_optional(hint):
+        return None if value is None else _typed(required(hint), value, key)
     if get_origin(hint) is tuple:
         return _items(hint, value, key)
     if dataclasses.is_dataclass(hint):

@@ -5,24 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import types
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import numpy as np
 import polars as pl
 
 from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.calibration.fields import COMMON, COUNTS, INTERVALS, NUMBERS, OWN, hints_of, is_optional, required
 from thermofit_pl.calibration.rules import (
     CONTROL,
-    COUNTS,
-    INTERVALS,
     KINDS,
-    NUMBERS,
     RefusedError,
-    hints_of,
     number_faults,
     provenance_faults,
     refuse_first,
@@ -38,19 +34,6 @@ if TYPE_CHECKING:
 
 FORMAT = "thermofit_pl calibrations 1"
 KEY = "thermofit_pl"  # of the provenance in Parquet's metadata
-COMMON = (
-    "coverage_probability",
-    "finish",
-    "indication_column",
-    "reference_column",
-    "data_name",
-    "data_sha256",
-    "dropped",
-    "created",
-    "version",
-    "torch",
-    "lightning",
-)
 UNPACKED = 40  # bytes in memory for one of the file: instruments that have a line take 2 to 4
 LEAST_UNPACKED = 512 << 20  # what any file may take: 1.4 million instruments without a line, whose nulls take no room
 LONGEST = 1 << 16  # bytes of a text
@@ -73,8 +56,7 @@ class NearestScale:
 @lru_cache(maxsize=1)
 def columns() -> dict[str, Any]:
     """The columns of the file, and the type of each."""
-    own = {key: hint for key, hint in hints_of(Calibration).items() if key not in ("format", *COMMON)}
-    return {"instrument": str, "status": str} | own | {"scale": NearestScale | None}
+    return {"instrument": str, "status": str} | OWN | {"scale": NearestScale | None}
 
 
 def metadata(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -216,18 +198,14 @@ def _check_types(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         of_line = name in NUMBERS or name in INTERVALS  # null where there is no line
         column, instruments = frame[name], frame["instrument"]
         _check_column(hint | None if of_line else hint, column, name, instruments)
-        if of_line and not _optional(hint):
+        if of_line and not is_optional(hint):
             _refuse_rows(frame, lined & column.is_null(), f"has a w, but no {name}")
-
-
-def _optional(hint: Any) -> bool:
-    return get_origin(hint) in (Union, types.UnionType)
 
 
 def _check_column(hint: Any, series: pl.Series, key: str, of: pl.Series) -> None:
     """Refuses a column that isn't what a type hint says; ``of`` has the instrument of each value."""
-    if _optional(hint):
-        hint, known = get_args(hint)[0], series.is_not_null()
+    if is_optional(hint):
+        hint, known = required(hint), series.is_not_null()
         series, of = series.filter(known), of.filter(known)
         if not len(series):
             return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
+from thermofit_pl.calibration.fields import COUNTS, INTERVALS, NUMBERS
 from thermofit_pl.formatting import printable
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     Columns = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
     Faults = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 
-NUMBERS = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "r_squared", "coverage_factor", "indication_mean")
-COUNTS = ("n", "dof")
-INTERVALS = ("w_interval", "b_interval", "indication_range")
 KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -37,12 +34,6 @@ class RefusedError(Exception):
 def shown(value: object) -> str:
     """A value from a file, as a sentence shows it."""
     return printable(repr(value), 60)
-
-
-@lru_cache
-def hints_of(kind: type) -> dict[str, Any]:
-    """The type of each field of a record."""
-    return get_type_hints(kind)
 
 
 def refuse_first(faults: Iterable[tuple[bool, str]]) -> None:

@@ -14,7 +14,7 @@ from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import Ended, conclude
-from thermofit_pl.results.columns import tabulate
+from thermofit_pl.results.columns import single, tabulate
 from thermofit_pl.training.convergence import tolerances
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.laps import is_plain_sgd
@@ -65,7 +65,7 @@ class WriteCalibration(Callback):
         )
         self._evidence = None
         if data.instruments is None:
-            self.calibration = result.calibration(data.provenance(), lightning=__version__)
+            self.calibration = single(result, data.provenance(), lightning=__version__)
         else:
             self.path = self.path.with_name("calibrations.parquet")
             self.calibration = tabulate(

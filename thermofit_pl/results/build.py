@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl import __version__
-from thermofit_pl.calibration import records as findings
-from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.functional.diagnostics import Errors
 from thermofit_pl.functional.distributions import coverage_factor
 from thermofit_pl.functional.scales import SCALES
@@ -29,11 +27,7 @@ from thermofit_pl.metrics.least_squares import (
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.results.analyse import Evidence
 
-if TYPE_CHECKING:
-    from thermofit_pl.calibration.records import Source
-
 FloatArray = NDArray[np.float64]
-KEYS = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "r_squared", "coverage_factor", "indication_mean")
 
 
 @dataclass(frozen=True)
@@ -117,76 +111,10 @@ class Result:
     snap: str | None
     finish: str
 
-    def calibration(self, source: Source, *, lightning: str | None = None, index: int = 0) -> Calibration:
-        """Returns the calibration of one instrument.
-
-        Args:
-            source: Where the readings come from.
-            lightning: Version of lightning, if it took part.
-            index: Of the instrument.
-        """
-        value = {key: _or_none(column[index]) for key, column in self.numbers.items()}
-        return Calibration(
-            **{key: value[key] for key in KEYS},
-            **{key: column[index].item() for key, column in self.whole.items()},
-            coverage_probability=COVERAGE_PROBABILITY,
-            w_interval=_interval(value["w"], value["u_w"], value["coverage_factor"]),
-            b_interval=_interval(value["b"], value["u_b"], value["coverage_factor"]),
-            indication_range=(value["low"], value["high"]),
-            finish=self.finish,
-            scale=self.evidence.differences.verdict(index),
-            sgd=self._sgd(index),
-            snap=None if self.snap is None else findings.Snap(self.snap, float(self.evidence.free["rmse"][index])),
-            diagnostics=self._diagnostics(index),
-            **vars(source),
-            **provenance(lightning),
-        )
-
-    def _sgd(self, index: int) -> findings.Sgd | None:
-        ended = self.ended
-        if ended is None:
-            return None
-        converged, more = bool(ended.converged[index]), float(ended.more[index])
-        forecast = None if converged or not more < 1e15 else int(more)
-        return findings.Sgd(
-            w=ended.w[index].item(),
-            b=ended.b[index].item(),
-            loss=ended.loss[index].item(),
-            steps=ended.steps,
-            learning_rate=ended.learning_rate,
-            converged=converged,
-            distance=ended.distance[index].item(),
-            distance_w=ended.w[index].item() - float(self.numbers["free_w"][index]),
-            distance_b=ended.b[index].item() - float(self.numbers["free_b"][index]),
-            steps_needed=forecast,
-            advice=None if converged else ended.advice(forecast),
-        )
-
-    def _diagnostics(self, index: int) -> findings.Diagnostics:
-        errors, log = self.errors, self.evidence.log
-        largest, outlying = None, None
-        if errors.largest[index] >= 0:
-            largest = findings.LargestError(error=float(errors.error[index]), **self._reading(errors.largest[index]))
-        if errors.outlying[index] >= 0:
-            count = int(errors.count[index])
-            outlying = findings.Outlying(t=float(errors.t[index]), count=count, **self._reading(errors.outlying[index]))
-        return findings.Diagnostics(
-            sampled=int(errors.sampled[index]),
-            largest_error=largest,
-            curvature_p=_or_none(errors.curvature_p[index]),
-            outlying=outlying,
-            slope_p=_or_none(self.evidence.slope_p[index]),
-            autocorrelation=None
-            if log is None
-            else findings.Autocorrelation(
-                log.errors[index].item(), log.indications[index].item(), int(log.pairs[index].item())
-            ),
-        )
-
-    def _reading(self, at: int) -> dict[str, Any]:
-        files, rows = self.evidence.sample.places(np.array([at]))
-        x, y = (float(self.evidence.sample.column(name)[at]) for name in ("indication", "reference"))
-        return {"indication": x, "reference": y, "file": files[0], "row": int(rows[0])}
+    @property
+    def has_line(self) -> NDArray[np.bool_]:
+        """Which instruments have a line, shape ``(instruments,)``; a scale's and SGD's do without readings too."""
+        return np.isfinite(self.numbers["w"]) & np.isfinite(self.evidence.free["w"])
 
 
 def conclude(
@@ -207,7 +135,6 @@ def conclude(
     held["coverage_factor"] = np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
     held |= {"low": moments.lowest.numpy(), "high": moments.highest.numpy()}
     held |= {"indication_mean": free["pivot"], "r_squared": free["r_squared"]}
-    held |= {"free_w": free["w"], "free_b": free["b"]}
     below = held.pop("below_rounding").astype(bool)
     whole = {"n": free["n"].astype(np.int64), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
     return Result(
@@ -252,11 +179,3 @@ def provenance(lightning: str | None = None) -> dict[str, Any]:
         "torch": version("torch"),
         "lightning": lightning,
     }
-
-
-def _or_none(value: float) -> Any:
-    return None if math.isnan(value) else float(value)
-
-
-def _interval(value: float, u: float | None, k: float | None) -> tuple[float, float] | None:
-    return None if u is None or k is None else (value - k * u, value + k * u)

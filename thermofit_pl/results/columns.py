@@ -1,12 +1,14 @@
-"""A fleet's result as a table: one row an instrument, with a status that says what is wrong with it."""
+"""A result as a table: one row an instrument, with a status that says what is wrong with it."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thermofit_pl.calibration.calibrations import Calibrations
+from thermofit_pl.calibration.fields import NUMBERS
 from thermofit_pl.functional.scales import AGREES, SCALES
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY
 from thermofit_pl.results.build import provenance
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.records import Source
     from thermofit_pl.results.build import Result
 
@@ -42,8 +45,9 @@ def tabulate(
     """
     import polars as pl
 
-    numbers, n = result.numbers, result.whole["n"]
-    has_line = np.isfinite(numbers["w"])
+    from thermofit_pl.calibration.parquet_file import columns
+
+    numbers, n, has_line = result.numbers, result.whole["n"], result.has_line
 
     def column(name: str, values: Any) -> pl.Series:
         series = pl.Series(name, values, nan_to_null=True)
@@ -53,29 +57,17 @@ def tabulate(
         pairs = pl.Series(name, np.stack([low, high], axis=-1), dtype=pl.Array(pl.Float64, 2))
         return pl.select(pl.when(pl.Series(np.isfinite(low) & np.isfinite(high))).then(pairs)).to_series().alias(name)
 
-    keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "r_squared")
-    k = numbers["coverage_factor"]
-    spread_w, spread_b = k * numbers["u_w"], k * numbers["u_b"]
-    low, high = numbers["low"], numbers["high"]
-    frame = pl.DataFrame(
-        [
-            pl.Series("instrument", list(instruments), dtype=pl.String),
-            statuses(result),
-            *(column(key, numbers[key]) for key in keys),
-            pl.Series("below_rounding", result.whole["below_rounding"]),
-            pl.Series("n", n),
-            pl.Series("dof", result.whole["dof"]),
-            column("coverage_factor", k),
-            pair("w_interval", numbers["w"] - spread_w, numbers["w"] + spread_w),
-            pair("b_interval", numbers["b"] - spread_b, numbers["b"] + spread_b),
-            pair("indication_range", low, high),
-            pl.Series("indication_mean", np.where(n > 0, numbers["indication_mean"], np.nan), nan_to_null=True),
-            _scales(result, has_line),
-            _sgd(result, has_line),
-            _diagnostics(result),
-            _snap(result, has_line),
-        ]
-    )
+    made = {name: column(name, numbers[name]) for name in NUMBERS}
+    made |= {name: pl.Series(name, values) for name, values in result.whole.items()}
+    made["indication_mean"] = pl.Series(np.where(n > 0, numbers["indication_mean"], np.nan), nan_to_null=True)
+    made["instrument"], made["status"] = pl.Series(list(instruments), dtype=pl.String), statuses(result)
+    made["indication_range"] = pair("indication_range", numbers["low"], numbers["high"])
+    for name in ("w", "b"):
+        spread = numbers["coverage_factor"] * numbers[f"u_{name}"]
+        made[f"{name}_interval"] = pair(name, numbers[name] - spread, numbers[name] + spread)
+    made |= {"scale": _scales(result, has_line), "sgd": _sgd(result, has_line)}
+    made |= {"diagnostics": _diagnostics(result), "snap": _snap(result, has_line)}
+    frame = pl.DataFrame({name: made[name] for name in columns()})
     common = {
         "coverage_probability": COVERAGE_PROBABILITY,
         "finish": result.finish,
@@ -87,13 +79,30 @@ def tabulate(
     return Calibrations(frame, common)
 
 
+def single(result: Result, source: Source, *, lightning: str | None = None) -> Calibration:
+    """Returns the calibration of one instrument: a row, and what is said of one alone.
+
+    That is how it compares with all eight scales, and how many steps SGD still needs.
+
+    Args:
+        result: What the fit found.
+        source: Where the readings come from.
+        lightning: Version of lightning, if it took part.
+    """
+    found = tabulate(result, [""], source, lightning=lightning).row(0)
+    sgd = found.sgd
+    if sgd is not None and result.ended is not None and not sgd.converged:
+        sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
+    return dataclasses.replace(found, scale=result.evidence.differences.verdict(), sgd=sgd)
+
+
 def statuses(result: Result) -> pl.Series:
     """Says of each instrument ``ok``, or why it has no line, or what its line lacks."""
     import polars as pl
 
-    n, has_line = result.whole["n"], np.isfinite(result.numbers["w"])
+    n, has_line, free = result.whole["n"], result.has_line, result.evidence.free
     level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL)
-    equal_references = has_line & (result.numbers["free_w"] == 0) & (result.evidence.free["rmse"] == 0)
+    equal_references = has_line & (free["w"] == 0) & (free["rmse"] == 0)
     reasons = [
         (n == 0, "no readings"),
         (n == 1, "fewer than two readings"),
@@ -163,8 +172,8 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
         learning_rate=pl.repeat(ended.learning_rate, len(w), eager=True, dtype=pl.Float64),
         converged=pl.Series(converged),
         distance=pl.Series(away),
-        distance_w=pl.Series(w - result.numbers["free_w"]),
-        distance_b=pl.Series(b - result.numbers["free_b"]),
+        distance_w=pl.Series(w - result.evidence.free["w"]),
+        distance_b=pl.Series(b - result.evidence.free["b"]),
         steps_needed=needed.set(needed < 0, None),
         advice=pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64)),
     )

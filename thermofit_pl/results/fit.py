@@ -16,7 +16,7 @@ from thermofit_pl.metrics.accumulator import Intake
 from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
 from thermofit_pl.results.analyse import Evidence
 from thermofit_pl.results.build import conclude
-from thermofit_pl.results.columns import tabulate
+from thermofit_pl.results.columns import single, tabulate
 from thermofit_pl.tables.frames import column_of, is_frame, seconds
 from thermofit_pl.tables.labels import Labels
 from thermofit_pl.tables.table import ABSOLUTE_ZERO, LARGEST, Block
@@ -107,7 +107,7 @@ def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibra
     log = intake.autocorrelation()
     result = conclude(Evidence.of(moments, least_squares(moments, log), intake.sample, log))
     if intake.instruments is None:
-        return result.calibration(source)
+        return single(result, source)
     return tabulate(result, intake.instruments, source, instrument_column=columns["instrument"])
 
 
