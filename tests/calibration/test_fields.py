@@ -9,7 +9,7 @@ def test_each_field_has_its_place() -> None:
     assert (COUNTS, INTERVALS) == (("n", "dof"), ("w_interval", "b_interval", "indication_range"))
     assert set(COMMON) == {
         *("coverage_probability", "finish", "indication_column", "reference_column", "data_name", "data_sha256"),
-        *("dropped", "created", "version", "torch", "lightning"),
+        *("dropped", "unit", "indication_unit", "created", "version", "torch", "lightning"),
     }
     rest = ["below_rounding", "scale", "sgd", "diagnostics", "snap"]
     assert [name for name in OWN if name not in (*NUMBERS, *COUNTS, *INTERVALS)] == rest

@@ -208,7 +208,7 @@ def test_without_checkpoints_a_signal_ends_at_once(
 def test_a_checkpoint_carries_no_path_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fit", *table("secret-name.csv"), "--trainer.max_epochs=1").code == 0
     assert b"secret-name" not in Path("logs/fit/version_0/checkpoints/last.ckpt").read_bytes()
-    assert set(checkpoint()["ReadingsDataModule"]) == {"data_sha256"}
+    assert set(checkpoint()["ReadingsDataModule"]) == {"data_sha256", "unit"}
 
 
 @pytest.mark.slow

@@ -18,10 +18,12 @@ from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.tensorboard import Curves
 from thermofit_pl.reports import figures
-from thermofit_pl.reports.tensorboard import RESULTS
+from thermofit_pl.reports.tensorboard import UNITS, results
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
 from thermofit_pl.training.steps import endless_steps
+
+RESULTS = results(UNITS)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ import pytest
 from inspecting import NAMES, inspecting
 from runs import run
 
-from thermofit_pl.reports.tensorboard import RESULTS, SETTINGS
+from thermofit_pl.reports.tensorboard import SETTINGS, UNITS, results
+
+RESULTS = results(UNITS)
 
 pytestmark = pytest.mark.browser
 

@@ -18,7 +18,9 @@ from runs import default_fit
 
 from thermofit_pl.__main__ import main
 from thermofit_pl.calibration.calibration import Calibration
-from thermofit_pl.reports.tensorboard import RESULTS
+from thermofit_pl.reports.tensorboard import UNITS, results
+
+RESULTS = results(UNITS)
 
 
 def ask(address: str, what: str, /, *, body: dict[str, Any] | None = None, **query: Any) -> Any:

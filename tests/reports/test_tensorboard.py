@@ -14,9 +14,11 @@ from runs import QUIET, default_fit, events, hparams, run, scalars
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.tensorboard import Curves
-from thermofit_pl.reports.tensorboard import LAYOUT, RESULTS, SETTINGS, as_code, as_list
+from thermofit_pl.reports.tensorboard import SETTINGS, UNITS, as_code, as_list, layout, results
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
+
+RESULTS = results(UNITS)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_no_folder_of_the_data_is_told(tmp_path: Path) -> None:
 def test_the_layout_names_tags_that_are_there(notebook: tuple[Path, Calibration]) -> None:
     found = events(notebook[0])
     assert "custom_scalars__config__" in found.Tags()["tensors"]
-    tags = {tag for charts in LAYOUT.values() for _, chart in charts.items() for tag in chart[1]}
+    tags = {tag for charts in layout(UNITS).values() for _, chart in charts.items() for tag in chart[1]}
     assert tags - {"test/rmse"} <= set(found.Tags()["scalars"])
 
 

@@ -1,4 +1,4 @@
-"""``Calibration``: the line that turns indications into °C, how far to trust it, and its file."""
+"""``Calibration``: the line that turns indications into the reference's unit, how far to trust it, and its file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate
 from thermofit_pl.calibration.records import Diagnostics, Sgd, Snap
 from thermofit_pl.functional.fieller import FiellerSet
 from thermofit_pl.functional.scales import Verdict
+from thermofit_pl.functional.units import CELSIUS, Units
 
 if TYPE_CHECKING:
     import os
@@ -26,20 +27,21 @@ class Calibration:
     """The line ``reference = w · indication + b``, and how far to trust it.
 
     Its attributes are the keys of its file. The reference was regressed on the indication, which is taken as exact.
-    Everything is in raw indications and °C.
+    Everything is in raw indications and the reference's unit, ``unit``.
 
     Attributes:
         format: The version of the file's format.
-        w: Slope [°C per indicated unit].
-        b: Intercept [°C].
+        w: Slope [the reference's unit per indicated unit].
+        b: Intercept [the reference's unit].
         u_w: Standard uncertainty of the slope. This and the next three are None for two readings, and for SGD that has
             not converged.
         u_b: Standard uncertainty of the intercept.
         cov_wb: Their covariance.
         u_pivot: Standard uncertainty of the line at ``indication_mean``, where its value and the slope are uncorrelated
-            [°C].
-        s: Scatter of the errors, over ``dof`` [°C]; it mixes the scatter of thermometer and reference.
-        rmse: Root mean square of the errors, over n [°C].
+            [the reference's unit].
+        s: Scatter of the errors, over ``dof`` [the reference's unit]; it mixes the scatter of thermometer and
+            reference.
+        rmse: Root mean square of the errors, over n [the reference's unit].
         r_squared: Share of the reference's variance that the line explains; None when the references are all equal.
         below_rounding: Whether the errors are the rounding of float64 alone; ``s`` is then 0.
         n: Number of readings.
@@ -51,7 +53,7 @@ class Calibration:
         indication_range: Smallest and largest indication of the readings: the calibrated range.
         indication_mean: Their mean, the pivot.
         finish: Whether w and b are the ``least_squares`` line, ``sgd``'s, or a named scale's (``snap``).
-        scale: Which temperature scale the line is near.
+        scale: Which temperature scale the line is near; None where the reference is no temperature.
         sgd: Where the optimiser ended.
         diagnostics: What the errors say about the line.
         snap: What snapping to a named scale costs.
@@ -60,6 +62,8 @@ class Calibration:
         data_name: The file or files that they came from, without folders.
         data_sha256: SHA-256 of the files' bytes, or of the arrays' as float64.
         dropped: Rows that were dropped because a cell was missing.
+        unit: The reference's.
+        indication_unit: The indication's; None where nobody said.
         created: When, in UTC (ISO 8601).
         version: The version of this package that made it.
         torch: The version of torch, if one took part.
@@ -95,6 +99,8 @@ class Calibration:
     data_name: str | None = field(default=None, metadata=COMMON)
     data_sha256: str | None = field(default=None, metadata=COMMON)
     dropped: int = field(default=0, metadata=COMMON)
+    unit: str = field(default=CELSIUS, metadata=COMMON)
+    indication_unit: str | None = field(default=None, metadata=COMMON)
     created: str = field(metadata=COMMON)
     version: str = field(metadata=COMMON)
     torch: str | None = field(default=None, metadata=COMMON)
@@ -109,6 +115,11 @@ class Calibration:
     report = display.report
 
     @property
+    def units(self) -> Units:
+        """How its units read."""
+        return Units(self.unit, self.indication_unit)
+
+    @property
     def checksum(self) -> str:
         """SHA-256 of all the other keys' values: the last key of the file, by which an altered one is found."""
         from thermofit_pl.calibration.file import checksum
@@ -116,7 +127,7 @@ class Calibration:
         return checksum(self)
 
     def correct(self, indication: ArrayLike, extrapolate: Extrapolate = "warn") -> Corrected:
-        """Turns indications into °C.
+        """Turns indications into the reference's unit.
 
         ``u_single`` holds for a new reading that scatters as those of the calibration did: ``s`` mixes the scatter of
         thermometer and reference, so it is too large for the thermometer alone beside a coarse reference, and too small
@@ -146,7 +157,7 @@ class Calibration:
         reading the same with u_single. It is an interval only where the slope is beyond doubt.
 
         Args:
-            reference: A number, or an array or list of any shape [°C].
+            reference: A number, or an array or list of any shape [the reference's unit].
 
         Returns:
             The indications and both sets.

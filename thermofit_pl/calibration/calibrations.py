@@ -12,10 +12,12 @@ from thermofit_pl.calibration import display
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
 from thermofit_pl.calibration.fields import COMMON, OWN, restored
+from thermofit_pl.calibration.rules import LATER
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
 from thermofit_pl.functional.scales import compare
+from thermofit_pl.functional.units import Units
 
 if TYPE_CHECKING:
     import os
@@ -42,7 +44,7 @@ class Calibrations:
 
     def __init__(self, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         self.frame = frame
-        self.provenance = dict(provenance)
+        self.provenance = {**LATER, **provenance}
 
     __str__ = display.text
     __repr__ = display.one_line
@@ -60,6 +62,11 @@ class Calibrations:
 
     def __contains__(self, instrument: object) -> bool:
         return str(instrument) in self._places
+
+    @property
+    def units(self) -> Units:
+        """How their units read."""
+        return Units(self.provenance["unit"], self.provenance["indication_unit"])
 
     @property
     def instruments(self) -> list[str]:
@@ -104,12 +111,14 @@ class Calibrations:
             pivot=row["indication_mean"],
             dof=row["n"] - 2,
             below_rounding=row["below_rounding"],
+            unit=self.units.reference,
         )
         values = {name: restored(hint, row[name]) for name, hint in OWN.items() if name != "scale"}
-        return Calibration(**values, scale=differences.verdict(), **{name: self.provenance[name] for name in COMMON})
+        scale = differences.verdict() if self.units.is_temperature else None
+        return Calibration(**values, scale=scale, **{name: self.provenance[name] for name in COMMON})
 
     def correct(self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn") -> Corrected:
-        """Turns indications into °C, each by its own instrument's line.
+        """Turns indications into the reference's unit, each by its own instrument's line.
 
         Args:
             indication: What the instruments show, a number or shape ``(N,)`` [indicated unit].
@@ -130,7 +139,7 @@ class Calibrations:
         """Gives the indication of each instrument to expect at a reference, with Fieller's sets.
 
         Args:
-            reference: A number, or shape ``(N,)`` [°C].
+            reference: A number, or shape ``(N,)`` [the reference's unit].
             instrument: The name of each one's instrument, one for all or shape ``(N,)``.
 
         Returns:

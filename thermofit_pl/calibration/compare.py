@@ -107,7 +107,7 @@ def compare(old: Calibration, new: Calibration, instrument: str | None = None) -
         InputError: They have no common range, or different units.
     """
     for role in ("unit", "indication_unit"):
-        before, after = getattr(old, role, None), getattr(new, role, None)
+        before, after = getattr(old, role), getattr(new, role)
         if before != after and None not in (before, after):
             raise InputError(
                 f"Expected two calibrations in one unit, but got {printable(str(before))} and {printable(str(after))} "
@@ -125,7 +125,7 @@ def compare(old: Calibration, new: Calibration, instrument: str | None = None) -
     largest = _largest(old, new, low, high)
     return Comparison(
         instrument,
-        str(getattr(new, "unit", "°C")),
+        new.unit,
         lower,
         middle,
         upper,

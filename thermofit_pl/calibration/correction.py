@@ -1,4 +1,4 @@
-"""How a line turns indications into °C and back: written once, for one calibration, for many, and for Polars."""
+"""The line's correction and its inverse: written once, for one calibration, for many, and for Polars."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Corrected(NamedTuple):
     """Corrected indications: numbers for a number, arrays of the same shape for an array.
 
     Attributes:
-        estimate: What the reference would show [°C].
-        u_line: Standard uncertainty of the line there [°C]; NaN where the calibration has none.
-        u_single: Standard uncertainty of one new reading there [°C]; NaN likewise.
+        estimate: What the reference would show [the reference's unit].
+        u_line: Standard uncertainty of the line there [the reference's unit]; NaN where the calibration has none.
+        u_single: Standard uncertainty of one new reading there [the reference's unit]; NaN likewise.
         extrapolated: Whether the indication lies outside the calibrated range.
     """
 
@@ -111,7 +111,7 @@ class Line(NamedTuple):
         """Gives the indications to expect at references of any shape, with Fieller's sets.
 
         Args:
-            reference: The references [°C].
+            reference: The references [the reference's unit].
             coverage_factor: k, one for all or one each; NaN where unknown.
         """
         import numpy as np

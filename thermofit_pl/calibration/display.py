@@ -39,7 +39,8 @@ def one_line(calibration: Calibration | Calibrations) -> str:
     low, high = c.indication_range
     name = f" of {printable(c.indication_column, 40)}" if c.indication_column else ""
     return (
-        f"<Calibration{name}: w = {short(c.w, c.u_w)} °C/unit, b = {short(c.b, c.u_b)} °C, {count(c.n)} readings from "
+        f"<Calibration{name}: w = {short(c.w, c.u_w)} {c.units.slope}, b = {short(c.b, c.u_b)} {c.unit}, "
+        f"{count(c.n)} readings from "
         f"{low:.6g} to {high:.6g}>"
     )
 

@@ -13,8 +13,10 @@ from thermofit_pl.calibration.fields import hints_of, is_optional, required
 from thermofit_pl.calibration.rules import (
     CONTROL,
     KINDS,
+    LATER,
     RefusedError,
     columns_of_one,
+    counting,
     number_faults,
     provenance_faults,
     refuse_first,
@@ -36,7 +38,7 @@ _WIDTH = 120
 
 def checksum(calibration: Calibration) -> str:
     """Gives the SHA-256 of a calibration's values, whatever the file's spaces and order."""
-    plain = json.dumps(_plain(calibration), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    plain = json.dumps(counting(_plain(calibration)), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -112,7 +114,7 @@ def _parse(kind: type[Calibration], content: bytes) -> Calibration:
     if found["format"] != known:
         raise RefusedError(f"its format is {shown(found['format'])}, where this version knows '{known}'")
     kept = found.pop("checksum", None)
-    calibration: Calibration = _typed(kind, found, "")
+    calibration: Calibration = _typed(kind, LATER | found, "")
     if kept != checksum(calibration):
         raise RefusedError("its values don't match its checksum: it was altered after it was written")
     _check(calibration)

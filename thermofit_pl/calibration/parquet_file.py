@@ -18,7 +18,9 @@ from thermofit_pl.calibration.fields import COMMON, COUNTS, INTERVALS, NUMBERS, 
 from thermofit_pl.calibration.rules import (
     CONTROL,
     KINDS,
+    LATER,
     RefusedError,
+    counting,
     number_faults,
     provenance_faults,
     refuse_first,
@@ -101,6 +103,7 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         raise RefusedError("it is another Parquet file")
     if provenance.pop("format", None) != FORMAT:
         raise RefusedError(f"its format isn't '{FORMAT}'")
+    provenance = LATER | provenance
     found = list(pl.read_parquet_schema(path))
     lacking = [name for name in columns() if name not in found]
     lacking += [name for name in (*COMMON, "checksum") if name not in provenance]
@@ -119,7 +122,7 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 def checksum(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> str:
     """Gives the SHA-256 of the values of all columns and of the provenance, however the file is encoded."""
-    digest = hashlib.sha256(json.dumps(provenance, sort_keys=True, separators=(",", ":")).encode())
+    digest = hashlib.sha256(json.dumps(counting(provenance), sort_keys=True, separators=(",", ":")).encode())
     for name in columns():
         for piece in _bytes(name, frame[name]):
             digest.update(piece)

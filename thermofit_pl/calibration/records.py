@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thermofit_pl.functional.units import CELSIUS
+
 
 @dataclass(frozen=True)
 class Sgd:
-    """Where plain SGD (or another optimiser) ended, in raw indications and °C.
+    """Where plain SGD (or another optimiser) ended, in raw indications and the reference's unit.
 
     Attributes:
         w: Slope [°C per unit].
@@ -107,6 +109,8 @@ class Source:
         data_name: The file or files, without folders.
         data_sha256: SHA-256 of the files' bytes, or of the arrays' as float64.
         dropped: Rows that were left out because a cell was missing.
+        unit: The reference's.
+        indication_unit: The indication's; None where nobody said.
     """
 
     indication_column: str | None = None
@@ -114,3 +118,5 @@ class Source:
     data_name: str | None = None
     data_sha256: str | None = None
     dropped: int = 0
+    unit: str = CELSIUS
+    indication_unit: str | None = None

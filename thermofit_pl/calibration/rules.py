@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.calibration.fields import COUNTS, INTERVALS, NUMBERS
 from thermofit_pl.formatting import printable
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, LONGEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     Columns = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
     Faults = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 
+# keys that came later: a file without them holds these, and has the checksum of one with them
+LATER: dict[str, str | None] = {"unit": CELSIUS, "indication_unit": None}
 KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -36,6 +39,11 @@ def shown(value: object) -> str:
     return printable(repr(value), 60)
 
 
+def counting(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys that a checksum is made of."""
+    return {key: value for key, value in values.items() if key not in LATER or value != LATER[key]}
+
+
 def refuse_first(faults: Iterable[tuple[bool, str]]) -> None:
     """Raises ``RefusedError`` with the first sentence that holds."""
     for wrong, sentence in faults:
@@ -52,6 +60,9 @@ def provenance_faults(c: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     yield not 0 < probability < 1, f"coverage_probability is {probability}, not between 0 and 1"
     utc = re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)", c["created"])
     yield not utc, "created is no time in UTC"
+    for key in LATER:
+        yield c[key] is not None and not 0 < len(c[key]) <= LONGEST, f"{key} is {shown(c[key])}, which is no unit"
+    yield c["finish"] == "snap" and c["unit"] not in ABSOLUTE_ZERO, f"it is a named scale's in {shown(c['unit'])}"
     sha256 = c["data_sha256"]
     yield sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256), "data_sha256 is no SHA-256"
 

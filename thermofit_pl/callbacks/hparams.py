@@ -34,17 +34,18 @@ def settings_of(trainer: Trainer, module: CalibrationModule) -> dict[str, Value]
             "batch_size": "all" if data.batch_size is None else str(data.batch_size),
             "data": source.data_name,
             "table_sha256": source.data_sha256,
+            "unit": source.unit,
         }
     assert settings.keys() <= SETTINGS.keys()
     return settings
 
 
 def result_of(calibration: Calibration | Calibrations, final_loss: float) -> dict[str, float]:
-    """Returns a run's results, by the names of ``RESULTS``, as far as they are known.
+    """Returns a run's results, by the tags of ``results``, as far as they are known.
 
     Args:
         calibration: What the run came to; of a fleet, the rmse over all readings, and the steps of the slowest.
-        final_loss: The optimiser's, the mean over instruments [°C²].
+        final_loss: The optimiser's, the mean over instruments [the square of the reference's unit].
     """
     values: dict[str, float | None] = {"loss": final_loss}
     if isinstance(calibration, Calibration):

@@ -48,7 +48,7 @@ class WriteCalibration(Callback):
         if isinstance(data, ReadingsDataModule) and trainer.is_global_zero:
             train = data.moments["train"]
             worker = ThreadPoolExecutor(1)
-            self._evidence = worker.submit(Evidence.of, train, data.line, data.sample, data.log)
+            self._evidence = worker.submit(Evidence.of, train, data.line, data.sample, data.log, data.units.reference)
             worker.shutdown(wait=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -14,6 +14,7 @@ from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
 from thermofit_pl.files import atomic_write
+from thermofit_pl.functional.units import Units
 from thermofit_pl.reports import figures, fleet_figures
 from thermofit_pl.reports.descent import Bowl, Descent
 from thermofit_pl.reports.drawing import SIZE
@@ -101,11 +102,12 @@ class Curves(Scalars):
             board.flush()
 
     def _tensorboards(self, trainer: Trainer) -> list[Board]:
-        return [self._board(logger) for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        units = units_of(trainer)
+        return [self._board(logger, units) for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
-    def _board(self, logger: TensorBoardLogger) -> Board:
+    def _board(self, logger: TensorBoardLogger, units: Units) -> Board:
         if id(logger) not in self._boards:
-            self._boards[id(logger)] = Board(logger.experiment)
+            self._boards[id(logger)] = Board(logger.experiment, units)
         return self._boards[id(logger)]
 
     def _write(self, trainer: Trainer, module: CalibrationModule) -> None:
@@ -116,7 +118,7 @@ class Curves(Scalars):
 
     def _log(self, trainer: Trainer, rows: Rows) -> None:
         for logger in trainer.loggers:
-            log_rows(self._board(logger) if isinstance(logger, TensorBoardLogger) else logger, rows)
+            log_rows(self._board(logger, units_of(trainer)) if isinstance(logger, TensorBoardLogger) else logger, rows)
 
     def _write_result(self, trainer: Trainer, module: CalibrationModule, calibration: Result) -> None:
         loss = trainer.datamodule.moments["train"].mse(*(value.cpu() for value in module.raw)).mean().item()  # type: ignore[attr-defined]
@@ -177,7 +179,14 @@ class Curves(Scalars):
             predicted=predicted,
             bowl=Bowl(slope, intercept, least, mean, variance),
             normalization=in_words(data.normalization_rule),
+            units=data.units,
         )
+
+
+def units_of(trainer: Trainer) -> Units:
+    """Returns the units of the readings that a Trainer works on."""
+    data = getattr(trainer, "datamodule", None)
+    return data.units if isinstance(data, ReadingsDataModule) else Units()
 
 
 def log_rows(target: Board | Logger, rows: Rows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def report(trainer: Trainer, *, command: str, figures: bool) -> None:
         return
     for sentence in trainer.datamodule.left_out:  # type: ignore[attr-defined]  # set by the connector too
         print(sentence)
+    for sentence in trainer.datamodule.other_units:  # type: ignore[attr-defined]
+        print(sentence, file=sys.stderr)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by the connector, not in the class
     if command in ("validate", "test"):
         print_scores(trainer, command)
@@ -86,11 +89,12 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     assert isinstance(data, ReadingsDataModule)
     assert written.calibration is not None
     print(summary(written.calibration))
+    unit = data.units.reference
     if data.normalization_rule not in ("none", 1.0) and data.instruments is None:
         (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), module.raw
         print(
             f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are "
-            f"shown, at w {raw_w.item():.5f} °C/unit, b {raw_b.item():.4f} °C."
+            f"shown, at w {raw_w.item():.5f} {data.units.slope}, b {raw_b.item():.4f} {unit}."
         )
     for part, purpose in HELD_OUT.items():
         if data.held_out(part):
@@ -99,7 +103,7 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     if data.held_out("val"):
         rmse = trainer.callback_metrics.get("val/rmse")
         if rmse is not None:
-            print(f"On those for validation, SGD's line has rmse {rmse:.4g} °C.")
+            print(f"On those for validation, SGD's line has rmse {rmse:.4g} {unit}.")
     if is_rehearsal(trainer):
         print("A rehearsal: nothing was written.")
         return
@@ -122,6 +126,7 @@ def print_scores(trainer: Trainer, command: str) -> None:
     """
     module, data = calibration_module(trainer.lightning_module), trainer.datamodule  # type: ignore[attr-defined]  # set outside the class
     assert isinstance(data, ReadingsDataModule)
+    unit = data.units.reference
     metrics = {name.split("/")[1]: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
     limit = trainer.limit_val_batches if command == "validate" else trainer.limit_test_batches
     part = "" if isinstance(limit, float) or is_rehearsal(trainer) else f" (no more than {limit} batches of them)"
@@ -133,30 +138,32 @@ def print_scores(trainer: Trainer, command: str) -> None:
         return
     mean_error = 0.0 if abs(metrics["mean_error"]) < 1e-9 * metrics["rmse"] else metrics["mean_error"]  # rounding
     print(
-        f"rmse {metrics['rmse']:.4g} °C   mean error {mean_error:+.4g} °C   "
-        f"largest error {metrics['largest_error']:+.4g} °C   R² {metrics['r2']:.6g}"
+        f"rmse {metrics['rmse']:.4g} {unit}   mean error {mean_error:+.4g} {unit}   "
+        f"largest error {metrics['largest_error']:+.4g} {unit}   R² {metrics['r2']:.6g}"
     )
     if each is None:
         return
     if each.left_out:
         print(f"{count(each.left_out)} readings were left out: their instrument is unknown or has no line.")
-    print_scores_by_instrument(module.instruments or [], each)
+    print_scores_by_instrument(module.instruments or [], each, unit)
     written = next((done for done in trainer.callbacks if isinstance(done, WriteScores)), None)  # type: ignore[attr-defined]
     if written is not None and written.path is not None:
         print(f"Written: {written.path}")
 
 
-def print_scores_by_instrument(names: Sequence[str], scores: InstrumentScores) -> None:
+def print_scores_by_instrument(names: Sequence[str], scores: InstrumentScores, unit: str) -> None:
     """Prints a table with a row for each instrument that has scores, those with the largest rmse first.
 
     Args:
         names: Of the instruments.
         scores: Theirs.
+        unit: Of the errors.
     """
     rmse = scores.rmse.nan_to_num(-1.0)
     order = [at for at in rmse.argsort(descending=True, stable=True).tolist() if rmse[at] >= 0]
     columns = (scores.readings, scores.rmse, scores.mean_error, scores.largest_error)
-    rows: list[tuple[str, ...]] = [("instrument", "readings", "rmse [°C]", "mean error [°C]", "largest error [°C]")]
+    names_of_scores = (f"{name} [{unit}]" for name in ("rmse", "mean error", "largest error"))
+    rows: list[tuple[str, ...]] = [("instrument", "readings", *names_of_scores)]
     for at in order[:SHOWN]:
         n, *numbers = (column[at].item() for column in columns)
         if abs(numbers[1]) < 1e-9 * numbers[0]:

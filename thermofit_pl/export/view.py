@@ -127,6 +127,6 @@ def view(calibration: Calibration, name: str | None = None, identifier: str | No
         high=calibration.indication_range[1],
         checksum=calibration.checksum,
         version=calibration.version,
-        unit=getattr(calibration, "unit", "°C"),
-        indication_unit=getattr(calibration, "indication_unit", None),
+        unit=calibration.unit,
+        indication_unit=calibration.indication_unit,
     )

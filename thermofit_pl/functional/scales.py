@@ -1,19 +1,21 @@
-"""The eight named temperature scales, and which of them a line is near."""
+"""The eight named temperature scales, which of them a line is near."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from thermofit_pl.formatting import below, p_text, two_digits
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-NEAR = 0.2  # of the span in °C: a room sensor 1 °C off over 7 °C still shows degrees Celsius, raw counts show nothing
+NEAR = 0.2  # of the span: a room sensor 1 °C off over 7 °C still shows degrees Celsius, raw counts show nothing
 AGREES = 0.05  # the p-value from which a scale counts as one that the readings don't rule out
 _ROUNDING = 1e-12  # of the largest term of the line: some thousand units in the last place of float64
 
@@ -24,8 +26,8 @@ class Scale(NamedTuple):
     Attributes:
         name: What options and files call it.
         unit: What a sentence calls it, in the plural.
-        w: Slope [°C per unit of the scale].
-        b: Intercept [°C].
+        w: Slope [the reference's unit per unit of the scale].
+        b: Intercept [the reference's unit].
     """
 
     name: str
@@ -34,19 +36,35 @@ class Scale(NamedTuple):
     b: float
 
 
-SCALES = {
-    name: Scale(name, unit, float(Fraction(w)), float(Fraction(b)))
-    for name, unit, w, b in (
-        ("celsius", "degrees Celsius", "1", "0"),
-        ("fahrenheit", "degrees Fahrenheit", "5/9", "-160/9"),
-        ("kelvin", "kelvins", "1", "-273.15"),
-        ("rankine", "degrees Rankine", "5/9", "-273.15"),
-        ("reaumur", "degrees Réaumur", "5/4", "0"),
-        ("delisle", "degrees Delisle", "-2/3", "100"),
-        ("newton", "degrees Newton", "100/33", "0"),
-        ("romer", "degrees Rømer", "40/21", "-100/7"),
-    )
-}
+_IN_CELSIUS = (
+    ("celsius", "degrees Celsius", "1", "0"),
+    ("fahrenheit", "degrees Fahrenheit", "5/9", "-160/9"),
+    ("kelvin", "kelvins", "1", "-273.15"),
+    ("rankine", "degrees Rankine", "5/9", "-273.15"),
+    ("reaumur", "degrees Réaumur", "5/4", "0"),
+    ("delisle", "degrees Delisle", "-2/3", "100"),
+    ("newton", "degrees Newton", "100/33", "0"),
+    ("romer", "degrees Rømer", "40/21", "-100/7"),
+)
+_FROM_CELSIUS = {CELSIUS: ("1", "0"), "°F": ("9/5", "32"), "K": ("1", "273.15")}
+
+
+@lru_cache
+def scales_in(unit: str) -> dict[str, Scale]:
+    """Returns the scales by name, with their conversions to a unit.
+
+    Args:
+        unit: ``°C``, ``°F`` or ``K``.
+    """
+    factor, zero = map(Fraction, _FROM_CELSIUS[unit])
+    return {
+        name: Scale(name, words, float(factor * Fraction(w)), float(factor * Fraction(b) + zero))
+        for name, words, w, b in _IN_CELSIUS
+    }
+
+
+SCALES = scales_in(CELSIUS)
+IDENTITY = {"same": Scale("same", "the same quantity as the reference", 1.0, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,8 @@ class ScaleFit:
 
     Attributes:
         name: The scale, a key of ``SCALES``.
-        difference: The line less the exact conversion, at the two ends of the calibrated range [°C].
+        difference: The line less the exact conversion, at the two ends of the calibrated range [the
+            reference's unit].
         p: The joint F-test's p-value of "(w, b) is exactly this conversion"; None without uncertainties.
     """
 
@@ -70,7 +89,7 @@ class Verdict:
 
     Attributes:
         nearest: The scale whose largest difference from the line over the calibrated range is smallest.
-        near: Whether that difference is small against the range (below a fifth of its span in °C).
+        near: Whether that difference is small against the range (below a fifth of its span).
         exact: Whether it is no more than rounding.
         agreeing: The scales that the readings don't rule out (p ≥ 0.05), the nearest first; that is no proof of any of
             them.
@@ -83,25 +102,28 @@ class Verdict:
     agreeing: tuple[str, ...]
     scales: tuple[ScaleFit, ...]
 
-    def sentence(self) -> str:
+    def sentence(self, reference_unit: str = CELSIUS) -> str:
         """Says it to a person, in one sentence without a full stop.
+
+        Args:
+            reference_unit: ``°C``, ``°F`` or ``K``, in which differences are.
 
         Returns:
             For example `The indications are degrees Fahrenheit as far as these readings can tell (p = 0.61); every
             other scale is ruled out (p < 1e-12)`.
         """
         nearest = self.scales[0]
-        unit = SCALES[nearest.name].unit
+        unit, off = SCALES[nearest.name].unit, too_high(nearest.difference, reference_unit)
         if not self.near:
-            none = f"The indications are near none of the eight scales; the nearest, {unit}, is {_off(nearest)}"
+            none = f"The indications are near none of the eight scales; the nearest, {unit}, is {off}"
             return none + self._although()
         if self.exact:
             return f"The indications are exactly {unit}, to rounding"
         if self.agreeing:
             return self._agreement()
         if nearest.p is None:
-            return f"The indications are nearest to {unit}, {_off(nearest)}"
-        return f"The indications are {unit}, {_off(nearest)}; that is more than chance ({p_text(nearest.p)})"
+            return f"The indications are nearest to {unit}, {off}"
+        return f"The indications are {unit}, {off}; that is more than chance ({p_text(nearest.p)})"
 
     def _agreement(self) -> str:
         named = [fit for fit in self.scales if fit.name in self.agreeing]
@@ -120,11 +142,12 @@ class Verdict:
 
 
 class Differences(NamedTuple):
-    """Lines compared with the eight scales, in the order of ``SCALES``.
+    """Lines compared with the eight scales, in the order of ``SCALES``, or with ``IDENTITY`` for other quantities.
 
     Attributes:
-        at_ends: The lines less the exact conversions, at both ends of the calibrated ranges, shape (I, 8, 2) [°C].
-        largest: The larger of the two, shape (I, 8) [°C]. As both are straight, nothing in between differs more.
+        at_ends: The lines less the exact conversions, at both ends of the calibrated ranges, shape (I, 8, 2) [the
+            reference's unit].
+        largest: The larger of the two, shape (I, 8) [likewise]. As both are straight, nothing in between differs more.
         p: The joint F-test's p-value, shape (I, 8); NaN where there is none.
         near: Whether the nearest scale's difference is small against the range, shape (I,).
         exact: Whether it is no more than rounding, shape (I,).
@@ -160,6 +183,32 @@ class Differences(NamedTuple):
         )
 
 
+def same_quantity(found: Differences, unit: str) -> str:
+    """Says whether an instrument shows the reference's quantity, where that is no temperature.
+
+    Args:
+        found: Its line, compared with ``IDENTITY``.
+        unit: The reference's.
+
+    Returns:
+        One sentence without a full stop.
+    """
+    low, high = found.at_ends[0, 0].tolist()
+    p, same = float(found.p[0, 0]), "the same quantity as the reference"
+    off, chance = too_high((low, high), unit), f"slope 1 and offset 0 jointly: {p_text(p)}"
+    if found.exact[0]:
+        return f"The indications are {same}, exactly, to rounding"
+    if math.isnan(p):
+        return f"If the indications are {same}, they are {off}"
+    if p >= AGREES and found.near[0]:
+        return f"The indications are {same} as far as these readings can tell ({chance})"
+    if p >= AGREES:
+        return f"The indications may be {same}, but the readings scatter too much to tell ({chance})"
+    if found.near[0]:
+        return f"The indications are {same}, {off}; that is more than chance ({chance})"
+    return f"The indications are not {same} in its unit, {unit}: they differ by more than chance ({chance})"
+
+
 def compare(
     w: ArrayLike,
     b: ArrayLike,
@@ -170,6 +219,7 @@ def compare(
     pivot: ArrayLike = 0.0,
     dof: ArrayLike = 0,
     below_rounding: ArrayLike = False,
+    unit: str = CELSIUS,
 ) -> Differences:
     """Compares calibration lines with the eight scales.
 
@@ -178,15 +228,16 @@ def compare(
     survival function is (1 + 2F/ν)^(−ν/2).
 
     Args:
-        w: Slopes, shape (I,) or a number [°C per unit].
-        b: Intercepts, shape (I,) [°C].
+        w: Slopes, shape (I,) or a number [the reference's unit per indicated unit].
+        b: Intercepts, shape (I,) [the reference's unit].
         indication_range: Smallest and largest indication, shape (I, 2) [indicated unit].
         u_w: Standard uncertainties of the slopes, shape (I,); None or NaN where unknown.
-        u_pivot: Standard uncertainties of the lines at the pivot, shape (I,) [°C].
+        u_pivot: Standard uncertainties of the lines at the pivot, shape (I,) [the reference's unit].
         pivot: Mean indications, shape (I,) [indicated unit].
         dof: Degrees of freedom ν, shape (I,).
         below_rounding: Whether the uncertainties are made of rounding, so that a test of them would be one of noise,
             shape (I,).
+        unit: The reference's; other than ``°C``, ``°F`` and ``K``, the lines are compared with slope 1 and offset 0.
 
     Returns:
         The comparison, for all instruments.
@@ -198,8 +249,8 @@ def compare(
 
     slopes, intercepts, middle = column(w), column(b), column(pivot)
     ends = np.atleast_2d(np.asarray(indication_range, np.float64))[:, None, :]
-    scale_w = np.array([scale.w for scale in SCALES.values()])
-    scale_b = np.array([scale.b for scale in SCALES.values()])
+    scales = scales_in(unit) if unit in ABSOLUTE_ZERO else IDENTITY
+    scale_w, scale_b = (np.array([getattr(scale, name) for scale in scales.values()]) for name in "wb")
     with np.errstate(all="ignore"):
         at_ends = (slopes - scale_w)[:, :, None] * ends + (intercepts - scale_b)[:, :, None]
         largest = np.abs(at_ends).max(axis=2)
@@ -217,14 +268,19 @@ def compare(
     return Differences(at_ends, largest, p, exact | (smallest <= NEAR * span), exact)
 
 
-def _off(fit: ScaleFit) -> str:
-    """``0.16 to 0.17 °C too high``: the sign is the thermometer's, the opposite of the line's."""
-    low, high = sorted(-difference for difference in fit.difference)
+def too_high(difference: tuple[float, float], unit: str) -> str:
+    """Says how far off an instrument is: ``0.16 to 0.17 °C too high``.
+
+    Args:
+        difference: Of the line, less what it should be, at both ends of its range; the instrument's has the other sign.
+        unit: Its unit.
+    """
+    low, high = sorted(-end for end in difference)
     if low < 0 < high:
-        return f"{two_digits(-low)} °C too low to {two_digits(high)} °C too high"
+        return f"{two_digits(-low)} {unit} too low to {two_digits(high)} {unit} too high"
     nearer, farther = sorted((two_digits(abs(low)), two_digits(abs(high))), key=float)
     size = nearer if nearer == farther else f"{nearer} to {farther}"
-    return f"{size} °C too {'high' if high > 0 else 'low'}"
+    return f"{size} {unit} too {'high' if high > 0 else 'low'}"
 
 
 def _listed(fits: list[ScaleFit]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thermofit_pl.formatting import count, printable
+from thermofit_pl.functional.units import Units
 from thermofit_pl.reports.drawing import BLACK, BLUE, ORANGE, label, logarithmic
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Descent:
             for another optimiser.
         bowl: The loss over (w, b).
         normalization: What indications were put through, in words.
+        units: Of the readings.
     """
 
     steps: NDArray[np.int64]
@@ -64,6 +66,7 @@ class Descent:
     predicted: FloatArray | None
     bowl: Bowl
     normalization: str
+    units: Units = field(default_factory=Units)
 
 
 def draw_loss(axes: Axes, descent: Descent) -> None:
@@ -71,7 +74,7 @@ def draw_loss(axes: Axes, descent: Descent) -> None:
     import matplotlib as mpl
     from matplotlib.colors import BoundaryNorm
 
-    bowl = descent.bowl
+    bowl, units = descent.bowl, descent.units
     w, b = (_around(np.append(path, least)) for path, least in ((descent.w, bowl.w), (descent.b, bowl.b)))
     grid = bowl.loss(w[None, :], b[:, None])
     highest = float(grid.max() - bowl.least)
@@ -90,26 +93,26 @@ def draw_loss(axes: Axes, descent: Descent) -> None:
     axes.plot(bowl.w, bowl.b, "*", color="white", markeredgecolor=BLACK, markersize=13, label="least squares")
     axes.grid(visible=False)
     first, last = int(descent.steps[0]), int(descent.steps[-1])
-    title = f"Loss (°C²) over (w, b): steps {count(first)} to {count(last)}"
-    unit = f"w (°C per normalised unit: {printable(descent.normalization, 40)})"
-    label(axes, title, unit, "b (°C, normalised)", right=0.8)
+    title = f"Loss ({units.squared}) over (w, b): steps {count(first)} to {count(last)}"
+    w_label = f"w ({units.reference} per normalised unit: {printable(descent.normalization, 40)})"
+    label(axes, title, w_label, f"b ({units.reference}, normalised)", right=0.8)
 
 
 def draw_learning_curve(axes: Axes, descent: Descent) -> None:
     """Draws the loss against the step, as it was, and as the Hessian predicts it."""
-    positive = descent.loss > 0
+    positive, squared = descent.loss > 0, descent.units.squared
     axes.plot(descent.steps[positive], descent.loss[positive], ".", color=BLACK, label="loss before the step")
     if descent.predicted is not None:
         predicted = np.where(descent.predicted > 0, descent.predicted, np.nan)
         axes.plot(descent.steps, predicted, color=ORANGE, label="as the Hessian predicts")
     if descent.bowl.least > 0:
         least = descent.bowl.least
-        axes.axhline(least, color=BLUE, linestyle="--", label=f"least squares: {least:.4g} °C²")
+        axes.axhline(least, color=BLUE, linestyle="--", label=f"least squares: {least:.4g} {squared}")
     logarithmic(axes, "x", descent.steps)
     if positive.any():
         logarithmic(axes, "y", np.append(descent.loss[positive], descent.bowl.least or descent.loss[positive].min()))
-    title = f"Learning curve: {descent.loss[-1]:.6g} °C² at step {count(int(descent.steps[-1]))}"
-    label(axes, title, "step", "mean squared error (°C²)")
+    title = f"Learning curve: {descent.loss[-1]:.6g} {squared} at step {count(int(descent.steps[-1]))}"
+    label(axes, title, "step", f"mean squared error ({squared})")
 
 
 def _narrow(number: float) -> str:

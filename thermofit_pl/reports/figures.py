@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermofit_pl.formatting import count, printable, short, signed, two_digits
-from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.reports.descent import Descent, draw_learning_curve, draw_loss
 from thermofit_pl.reports.drawing import BLACK, BLUE, ORANGE, SKY, label, png
 
@@ -33,7 +33,7 @@ class Shown:
 
     Attributes:
         indication: Shape ``(N,)`` [indicated unit].
-        reference: Shape ``(N,)`` [°C].
+        reference: Shape ``(N,)`` [the reference's unit].
         position: Which reading of the table each is, counted from 1, shape ``(N,)``; about, where it was sampled.
     """
 
@@ -47,7 +47,7 @@ def choose(indication: FloatArray, reference: FloatArray, calibration: Calibrati
 
     Args:
         indication: Of a sample of the readings in the table's order, or of all, shape ``(N,)`` [indicated unit].
-        reference: Likewise [°C].
+        reference: Likewise [the reference's unit].
         calibration: Their calibration.
         seed: Of the draw.
     """
@@ -90,7 +90,7 @@ def draw_readings(axes: Axes, c: Calibration, shown: Shown) -> None:
     _scale(axes, c, x, lambda w, b: w * x + b)
     _point_out(axes, c, lambda found: found.reference)
     w, b = short(c.w, c.u_w), short(c.b, c.u_b)
-    label(axes, f"w = {w} °C/unit, b = {b} °C", _indication(c), _column("reference", c) + " (°C)")
+    label(axes, f"w = {w} {c.units.slope}, b = {b} {c.unit}", _indication(c), _column("reference", c) + f" ({c.unit})")
 
 
 def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
@@ -102,8 +102,8 @@ def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
     _dots(axes, shown.indication, error, "errors" + _drawn(c, shown))
     _scale(axes, c, x, lambda w, b: (c.w - w) * x + (c.b - b))
     _point_out(axes, c, lambda found: c.w * found.indication + c.b - found.reference)
-    title = f"Errors (estimate − reference): rmse {two_digits(c.rmse)} °C"
-    label(axes, title, _indication(c), "error (°C)")
+    title = f"Errors (estimate − reference): rmse {two_digits(c.rmse)} {c.unit}"
+    label(axes, title, _indication(c), f"error ({c.unit})")
 
 
 def draw_errors_in_order(axes: Axes, c: Calibration, shown: Shown) -> None:
@@ -116,7 +116,7 @@ def draw_errors_in_order(axes: Axes, c: Calibration, shown: Shown) -> None:
         axes.plot(order, error, color=BLACK, linewidth=0.8, alpha=0.5)
     _dots(axes, order, error, "errors" + _drawn(c, shown))
     axes.locator_params(axis="x", integer=True)
-    label(axes, "Errors in the order of the readings", "reading, in the table's order", "error (°C)")
+    label(axes, "Errors in the order of the readings", "reading, in the table's order", f"error ({c.unit})")
 
 
 _LINES = {"least_squares": "least-squares line", "sgd": "SGD's line", "snap": "exact conversion"}
@@ -147,9 +147,9 @@ def _dots(axes: Axes, x: FloatArray, y: FloatArray, what: str) -> None:
 
 def _scale(axes: Axes, c: Calibration, x: FloatArray, curve: Callable[[float, float], FloatArray]) -> None:
     """Draws the nearest named scale where it passes through what is seen, and changes no limits for it."""
-    if c.scale is None:
+    if c.scale is None or not c.units.is_temperature:
         return
-    scale = SCALES[c.scale.nearest]
+    scale = scales_in(c.unit)[c.scale.nearest]
     y = curve(scale.w, scale.b)
     low, high = axes.get_ylim()
     if ((y >= low) & (y <= high)).any():
@@ -182,7 +182,7 @@ def _drawn(c: Calibration, shown: Shown) -> str:
 
 
 def _indication(c: Calibration) -> str:
-    return _column("indication", c) + " (indicated unit)"
+    return _column("indication", c) + f" ({c.units.indicated})"
 
 
 def _column(role: str, c: Calibration) -> str:

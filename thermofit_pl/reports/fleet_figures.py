@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from thermofit_pl.calibration.calibrations import Calibrations
+    from thermofit_pl.functional.units import Units
     from thermofit_pl.tables.sample import Sample
 
 FloatArray = NDArray[np.float64]
@@ -37,10 +38,10 @@ def pictures(fleet: Calibrations, sample: Sample) -> Iterator[tuple[str, Callabl
     lined = fleet.frame.select(NEEDED).with_row_index("place").drop_nulls("w")
     if not lined.height:
         return
-    p = _outlying(lined)
-    yield "spread", lambda: panels(lambda figure: draw_spread(figure, lined))
-    yield "outliers", lambda: panels(lambda figure: draw_map(figure, lined, p))
-    yield "worst", lambda: panels(lambda figure: draw_worst(figure, lined, p, sample))
+    p, units = _outlying(lined), fleet.units
+    yield "spread", lambda: panels(lambda figure: draw_spread(figure, lined, units))
+    yield "outliers", lambda: panels(lambda figure: draw_map(figure, lined, p, units))
+    yield "worst", lambda: panels(lambda figure: draw_worst(figure, lined, p, sample, units))
 
 
 def _outlying(lined: pl.DataFrame) -> FloatArray:
@@ -58,9 +59,10 @@ def worst(lined: pl.DataFrame, p: FloatArray) -> NDArray[np.int64]:
     return np.lexsort((-s, np.where(p < OUTLYING, p, 1.0)))[:WORST]
 
 
-def draw_spread(figure: Figure, lined: pl.DataFrame) -> None:
+def draw_spread(figure: Figure, lined: pl.DataFrame, units: Units) -> None:
     """Draws how many instruments have which w, b and s."""
-    for axes, (name, unit) in zip(figure.subplots(1, 3), (("w", "°C/unit"), ("b", "°C"), ("s", "°C")), strict=True):
+    shown = (("w", units.slope), ("b", units.reference), ("s", units.reference))
+    for axes, (name, unit) in zip(figure.subplots(1, 3), shown, strict=True):
         values = lined[name].drop_nulls().to_numpy()
         if not len(values):
             continue
@@ -82,7 +84,7 @@ def draw_spread(figure: Figure, lined: pl.DataFrame) -> None:
     figure.axes[0].set_ylabel("instruments")
 
 
-def draw_map(figure: Figure, lined: pl.DataFrame, p: FloatArray) -> None:
+def draw_map(figure: Figure, lined: pl.DataFrame, p: FloatArray, units: Units) -> None:
     """Draws each instrument's slope against its estimate in the middle of the fleet, and names the outliers."""
     axes = figure.subplots()
     w, b, n = (lined[name].to_numpy() for name in ("w", "b", "n"))
@@ -102,12 +104,12 @@ def draw_map(figure: Figure, lined: pl.DataFrame, p: FloatArray) -> None:
             axes.annotate(printable(names[row], 20), place, xytext=(7, 3), textcoords="offset points", color=ORANGE)
     title = f"{count(int(out.sum()))} of {count(lined.height)} instruments are outliers of the fleet"
     figure.suptitle(title, x=0.02, ha="left", fontsize=13)
-    axes.set_xlabel(f"estimate (°C) at indication {middle:.4g}")
-    axes.set_ylabel("w (°C per indicated unit)")
+    axes.set_xlabel(f"estimate ({units.reference}) at indication {middle:.4g}")
+    axes.set_ylabel(f"w ({units.slope_in_words})")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
-def draw_worst(figure: Figure, lined: pl.DataFrame, p: FloatArray, sample: Sample) -> None:
+def draw_worst(figure: Figure, lined: pl.DataFrame, p: FloatArray, sample: Sample, units: Units) -> None:
     """Draws the readings and lines of the instruments that are farthest from the fleet."""
     x, y, codes = sample.column("indication"), sample.column("reference"), sample.codes()
     w, b = float(np.median(lined["w"].to_numpy())), float(np.median(lined["b"].to_numpy()))
@@ -116,13 +118,19 @@ def draw_worst(figure: Figure, lined: pl.DataFrame, p: FloatArray, sample: Sampl
         line = lined.row(int(row), named=True)
         chosen = np.flatnonzero(codes == line["place"])[:DRAWN]
         _panel(axes, x[chosen], y[chosen], line, (w, b))
-        why = p_text(p[row]) if p[row] < OUTLYING else "" if line["s"] is None else f"s = {two_digits(line['s'])} °C"
+        why = (
+            p_text(p[row])
+            if p[row] < OUTLYING
+            else ""
+            if line["s"] is None
+            else f"s = {two_digits(line['s'])} {units.reference}"
+        )
         axes.set_title(f"{printable(line['instrument'], 14)}: {why}", fontsize=11)
     for axes in figure.axes[len(rows) :]:
         axes.set_visible(False)
     figure.suptitle("The instruments that differ or scatter most", x=0.02, ha="left", fontsize=13)
-    figure.axes[4 if len(rows) > 4 else 0].set_xlabel("indication (indicated unit)", fontsize=12)
-    figure.supylabel("reference (°C)", fontsize=12)
+    figure.axes[4 if len(rows) > 4 else 0].set_xlabel(f"indication ({units.indicated})", fontsize=12)
+    figure.supylabel(f"reference ({units.reference})", fontsize=12)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 

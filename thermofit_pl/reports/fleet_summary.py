@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
-from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.functional.scales import AGREES, SCALES, compare
 from thermofit_pl.reports.summary import ESTIMATE
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thermofit_pl.calibration.calibrations import Calibrations
+    from thermofit_pl.functional.units import Units
 
 NEEDED = ("instrument", "n", "w", "b", "s", "u_w", "u_pivot", "coverage_factor", "indication_range", "indication_mean")
 NAMED = 5  # instruments that a line names
@@ -38,9 +39,9 @@ def fleet_summary(fleet: Calibrations) -> str:
     lines = [*_statuses(fleet)]
     lined = fleet.frame.select(NEEDED).drop_nulls("w")  # to copy nested columns too would take a gigabyte for a million
     if lined.height:
-        lines += [*_spread(lined), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
+        lines += [*_spread(lined, fleet.units), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
         lines += [*_logs(fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls())]
-        lines += [*_scales(fleet.frame["scale"].drop_nulls()), *_sgd(fleet.frame["sgd"].drop_nulls())]
+        lines += [*_scales(fleet), *_sgd(fleet.frame["sgd"].drop_nulls(), fleet.units)]
         lines.append(
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
             "fleet makes them smaller."
@@ -69,9 +70,9 @@ def _named(names: pl.Series) -> str:
     return shown + (" …" if len(names) > NAMED else "")
 
 
-def _spread(lined: pl.DataFrame) -> Iterator[str]:
+def _spread(lined: pl.DataFrame, units: Units) -> Iterator[str]:
     parts = []
-    for name, unit in (("w", "°C/unit"), ("b", "°C"), ("s", "°C")):
+    for name, unit in (("w", units.slope), ("b", units.reference), ("s", units.reference)):
         values = lined[name].drop_nulls().to_numpy()
         if len(values):
             low, middle, high = (signed(f"{value:.4g}") for value in np.quantile(values, (0.05, 0.5, 0.95)))
@@ -84,9 +85,9 @@ def _worst(fleet: Calibrations, lined: pl.DataFrame) -> Iterator[str]:
     if not known.height:
         return
     probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
-    worst = _ranked(known, good_to(known), "±")
+    worst = _ranked(known, good_to(known), fleet.units, "±")
     yield f"A corrected reading is worst of ({probability}, at an end of the range): {worst}."
-    yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), '')}."
+    yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), fleet.units)}."
 
 
 def good_to(known: pl.DataFrame) -> NDArray[np.float64]:
@@ -102,11 +103,11 @@ def good_to(known: pl.DataFrame) -> NDArray[np.float64]:
     return expanded
 
 
-def _ranked(frame: pl.DataFrame, values: NDArray[np.float64], sign: str) -> str:
+def _ranked(frame: pl.DataFrame, values: NDArray[np.float64], units: Units, sign: str = "") -> str:
     order = np.argsort(-values, kind="stable")[:WORST]
     names = frame["instrument"].gather(order.tolist()).to_list()
     shown = zip(names, values[order], strict=True)
-    return ", ".join(f"{printable(name, 40)} {sign}{two_digits(value)} °C" for name, value in shown)
+    return ", ".join(f"{printable(name, 40)} {sign}{two_digits(value)} {units.reference}" for name, value in shown)
 
 
 def _outliers(lined: pl.DataFrame) -> Iterator[str]:
@@ -171,9 +172,11 @@ def _common(fleet: Calibrations) -> Iterator[str]:
     common = fleet.provenance.get("common")
     if common is None:
         return
-    slope = signed(f"{common['w']:.6g}")
-    line = f"{slope} · indication {'−' if common['b'] < 0 else '+'} {abs(common['b']):.6g} °C"
-    scatter = f"s = {two_digits(common['s'])} °C about it, {two_digits(common['s_own'])} °C about their own lines"
+    unit, slope = fleet.units.reference, signed(f"{common['w']:.6g}")
+    line = f"{slope} · indication {'−' if common['b'] < 0 else '+'} {abs(common['b']):.6g} {unit}"
+    scatter = (
+        f"s = {two_digits(common['s'])} {unit} about it, {two_digits(common['s_own'])} {unit} about their own lines"
+    )
     if common["p"] >= OUTLYING:
         yield f"One common line would do for all, as far as these readings can tell ({p_text(common['p'])}): {line}."
     else:
@@ -193,7 +196,11 @@ def _logs(autocorrelation: pl.Series) -> Iterator[str]:
     )
 
 
-def _scales(scale: pl.Series) -> Iterator[str]:
+def _scales(fleet: Calibrations) -> Iterator[str]:
+    if not fleet.units.is_temperature:
+        yield from _same_quantity(fleet)
+        return
+    scale = fleet.frame["scale"].drop_nulls()
     near = scale.struct.field("near")
     found = scale.struct.field("nearest").filter(near).value_counts(sort=True)
     parts = [f"{SCALES[name].unit}: {count(number)}" for name, number in found.iter_rows()]
@@ -203,7 +210,22 @@ def _scales(scale: pl.Series) -> Iterator[str]:
     yield f"Nearest to what they show: {'; '.join(parts)}."
 
 
-def _sgd(ended: pl.Series) -> Iterator[str]:
+def _same_quantity(fleet: Calibrations) -> Iterator[str]:
+    units = fleet.units
+    known = fleet.frame.drop_nulls(["u_w", "u_pivot"])
+    if units.indication not in (None, units.reference) or fleet.provenance["finish"] == "snap" or not known.height:
+        return
+    numbers = {name: known[name].to_numpy() for name in ("w", "b", "u_w", "u_pivot", "dof", "below_rounding")}
+    ends, pivot = known["indication_range"].to_numpy(), known["indication_mean"].to_numpy()
+    found = compare(indication_range=ends, pivot=pivot, unit=units.reference, **numbers)
+    same = int(((found.p[:, 0] >= AGREES) | found.exact).sum())
+    yield (
+        f"As far as the readings can tell, {count(same)} of {count(known.height)} instruments show the same quantity "
+        f"as the reference, in {units.reference} (slope 1 and offset 0, p ≥ {AGREES:g})."
+    )
+
+
+def _sgd(ended: pl.Series, units: Units) -> Iterator[str]:
     if not len(ended) or "converged" not in ended.struct.fields:
         return
     good = int(ended.struct.field("converged").sum())
@@ -214,4 +236,8 @@ def _sgd(ended: pl.Series) -> Iterator[str]:
     )
     needed = ended.struct.field("steps_needed").max()
     more = f"; the slowest needs {count(int(needed))} more steps" if isinstance(needed, int) and needed > 0 else ""
-    yield f"{text}; the farthest is {two_digits(farthest)} °C away{more}." if math.isfinite(farthest) else f"{text}."
+    yield (
+        f"{text}; the farthest is {two_digits(farthest)} {units.reference} away{more}."
+        if math.isfinite(farthest)
+        else f"{text}."
+    )

@@ -66,7 +66,7 @@ def _rendered(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _single(c: Calibration) -> dict[str, Any]:
-    unit, lines = _unit(c), summary(c).splitlines()
+    unit, lines = c.unit, summary(c).splitlines()
     low, high = (_number(end) for end in c.indication_range)
     name = printable(c.indication_column or "instrument", 80)
     return {
@@ -87,10 +87,6 @@ def _single(c: Calibration) -> dict[str, Any]:
         "origin": _origin(c, c.checksum, count(c.n)),
         "json": _in_script(to_text(c).decode()),
     }
-
-
-def _unit(calibration: object) -> str:
-    return str(getattr(calibration, "unit", "°C"))
 
 
 def _number(value: float) -> str:
@@ -129,10 +125,10 @@ def _points(c: Calibration) -> list[dict[str, str]]:
 
 def _same_unit(c: Calibration) -> bool:
     """Whether the indication is in the reference's unit, by what was said, or else by the scale that it shows."""
-    stated = getattr(c, "indication_unit", None)
-    if stated is not None:
-        return bool(stated == _unit(c))
-    return c.scale is not None and c.scale.near and c.scale.nearest == "celsius" and _unit(c) == "°C"
+    if c.indication_unit is not None:
+        return c.indication_unit == c.unit
+    own = {"°C": "celsius", "°F": "fahrenheit", "K": "kelvin"}.get(c.unit)
+    return c.scale is not None and c.scale.near and c.scale.nearest == own
 
 
 def _to_place(value: float, expanded: float) -> str:
@@ -197,6 +193,8 @@ def _origin(source: Any, checksum: str | None, readings: str) -> list[tuple[str,
         ("data's SHA-256", said("data_sha256")),
         ("indication", said("indication_column")),
         ("reference", said("reference_column")),
+        ("unit of the reference", said("unit")),
+        ("unit of the indication", said("indication_unit")),
         ("calibrated", said("created")),
         ("thermofit_pl", said("version")),
         ("torch", said("torch")),
@@ -217,7 +215,7 @@ def _in_script(text: str) -> Any:
 def _fleet(fleet: Calibrations) -> dict[str, Any]:
     import polars as pl
 
-    unit = str(fleet.provenance.get("unit", "°C"))
+    unit = fleet.units.reference
     known = fleet.frame.drop_nulls(["u_w", "coverage_factor"])
     expanded = good_to(known)
     order = np.argsort(-expanded, kind="stable")[:WORST].tolist()

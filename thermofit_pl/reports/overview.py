@@ -37,7 +37,7 @@ def overview(calibration: Calibration | Calibrations) -> tuple[Figure, bytes] | 
             if not lined.height:
                 return None
             figure.set_layout_engine("constrained")
-            draw_spread(figure, lined)
+            draw_spread(figure, lined, calibration.units)
         else:
             draw_readings(figure.subplots(), calibration, known_readings(calibration))
         file = BytesIO()

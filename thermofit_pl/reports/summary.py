@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from thermofit_pl.formatting import count, p_text, printable, short, signed, two_digits
-from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.functional.scales import SCALES, compare, same_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
     from thermofit_pl.calibration.records import Diagnostics
+    from thermofit_pl.functional.units import Units
 
 __all__ = ["short", "summary"]
 
@@ -39,16 +40,33 @@ def summary(calibration: Calibration | Calibrations) -> str:
 
         return fleet_summary(calibration)
     c = calibration
-    lines = [f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} °C", _line(c)]
-    lines += [_readings(c), *_fit(c), *_good_to(c), *_largest(c)]
-    if c.scale is not None:
-        lines.append(c.scale.sentence() + ".")
-    lines += [*_snap(c), *_warnings(c.diagnostics, c.dof), *_sgd(c)]
+    equation = f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} {c.unit}"
+    lines = [equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
+    lines += [*_snap(c), *_warnings(c.diagnostics, c.dof, c.units), *_sgd(c)]
     return "\n".join(lines)
 
 
+def _scale(c: Calibration) -> Iterator[str]:
+    if c.units.is_temperature:
+        if c.scale is not None:
+            yield c.scale.sentence(c.unit) + "."
+    elif c.indication_unit in (None, c.unit) and c.snap is None:
+        found = compare(
+            c.w,
+            c.b,
+            c.indication_range,
+            u_w=c.u_w,
+            u_pivot=c.u_pivot,
+            pivot=c.indication_mean,
+            dof=c.dof,
+            below_rounding=c.below_rounding,
+            unit=c.unit,
+        )
+        yield same_quantity(found, c.unit) + "."
+
+
 def _line(c: Calibration) -> str:
-    line = f"w = {short(c.w, c.u_w)} °C/unit, b = {short(c.b, c.u_b)} °C"
+    line = f"w = {short(c.w, c.u_w)} {c.units.slope}, b = {short(c.b, c.u_b)} {c.unit}"
     if c.finish == "snap":
         return f"{line}: exact, if it truly is that scale."
     if c.finish == "sgd":
@@ -66,6 +84,7 @@ def _readings(c: Calibration) -> str:
 
 
 def _fit(c: Calibration) -> Iterator[str]:
+    rmse, s = (f"{two_digits(value or 0.0)} {c.unit}" for value in (c.rmse, c.s))
     r_squared = "" if c.r_squared is None else f", R² = {_r_squared(c.r_squared)}"
     if c.n < 3 and c.snap is None:
         yield "Two readings give a line, but nothing about how far to trust it: take at least a third."
@@ -73,13 +92,13 @@ def _fit(c: Calibration) -> Iterator[str]:
         yield f"The readings follow the line to the rounding of their numbers{r_squared}: no scatter to judge it by."
     elif c.s is None or c.coverage_factor is None:
         yield (
-            f"SGD's line, before it has converged, has no uncertainty (rmse = {two_digits(c.rmse)} °C{r_squared}): "
+            f"SGD's line, before it has converged, has no uncertainty (rmse = {rmse}{r_squared}): "
             "nothing says how far to trust it."
         )
     else:
         probability = f"{100 * c.coverage_probability:.4g} %"
         yield (
-            f"The references scatter about the line by s = {two_digits(c.s)} °C ({count(c.dof)} degrees of freedom"
+            f"The references scatter about the line by s = {s} ({count(c.dof)} degrees of freedom"
             f"{r_squared}); k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
         )
 
@@ -104,11 +123,11 @@ def _good_to(c: Calibration) -> Iterator[str]:
     ends = [k * c.correct(x, "ignore").u_single for x in (low, high)]
     middle = k * c.correct(low + (high - low) / 2, "ignore").u_single
     at_ends = sorted({two_digits(end) for end in ends}, key=float)
-    where = f"in the middle of the range and ±{' and ±'.join(at_ends)} °C at its ends"
+    where = f"in the middle of the range and ±{' and ±'.join(at_ends)} {c.unit} at its ends"
     if at_ends == [two_digits(middle)]:
         where = "in the middle of the range and at its ends"
     yield (
-        f"A corrected reading is good to ±{two_digits(middle)} °C {where} "
+        f"A corrected reading is good to ±{two_digits(middle)} {c.unit} {where} "
         f"({100 * c.coverage_probability:.4g} % of readings)."
     )
 
@@ -120,8 +139,9 @@ def _largest(c: Calibration) -> Iterator[str]:
     sign = "above" if largest.error > 0 else "below"
     size = two_digits(abs(largest.error))
     yield (
-        f"The largest error: the line is {size} °C {sign} the reference, {signed(f'{largest.reference:.6g}')} °C at "
-        f"indication {signed(f'{largest.indication:.6g}')}{_place(largest.row, largest.file)}."
+        f"The largest error: the line is {size} {c.unit} {sign} the reference, "
+        f"{signed(f'{largest.reference:.6g}')} {c.unit} at indication "
+        f"{signed(f'{largest.indication:.6g}')}{_place(largest.row, largest.file)}."
     )
 
 
@@ -135,15 +155,16 @@ def _snap(c: Calibration) -> Iterator[str]:
     if c.snap is not None:
         yield (
             f"The line is the exact conversion of {SCALES[c.snap.scale].unit}, if it truly is that scale: its rmse is "
-            f"{c.rmse:.4g} °C, where the free line's is {c.snap.rmse_free:.4g} °C."
+            f"{c.rmse:.4g} {c.unit}, where the free line's is {c.snap.rmse_free:.4g} {c.unit}."
         )
 
 
-def _warnings(found: Diagnostics, dof: int) -> Iterator[str]:
+def _warnings(found: Diagnostics, dof: int, units: Units) -> Iterator[str]:
     if found.slope_p is not None and found.slope_p >= LEVEL:
+        followed = "temperature" if units.is_temperature else "reference"
         yield (
             f"The slope may be chance ({p_text(found.slope_p)}): these readings don't show that the indication follows "
-            "the temperature; take them over a wider range."
+            f"the {followed}; take them over a wider range."
         )
     if found.curvature_p is not None and found.curvature_p < CURVED:
         yield (
@@ -156,8 +177,8 @@ def _warnings(found: Diagnostics, dof: int) -> Iterator[str]:
         chance = f"{two_digits(found.sampled * _chance(dof - 1))} in {count(found.sampled)}"
         yield (
             f"{count(out.count)} {stand} out (more than {STANDS_OUT:g} times the usual error) where chance gives "
-            f"{chance}; the farthest, {abs(out.t):.1f} times, is {signed(f'{out.reference:.6g}')} °C at indication "
-            f"{signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
+            f"{chance}; the farthest, {abs(out.t):.1f} times, is {signed(f'{out.reference:.6g}')} {units.reference} "
+            f"at indication {signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
         )
     log = found.autocorrelation
     if log is not None:
@@ -189,7 +210,7 @@ def _sgd(c: Calibration) -> Iterator[str]:
     if sgd is None:
         return
     # less is rounding, and differs between machines
-    distance = f"{two_digits(max(sgd.distance, 1e-12))} °C"
+    distance = f"{two_digits(max(sgd.distance, 1e-12))} {c.unit}"
     steps = f"{count(sgd.steps)} {'step' if sgd.steps == 1 else 'steps'}"
     of = "the exact line" if c.finish == "sgd" else "this line" if c.snap is None else "the free line"
     if sgd.converged is not False:

@@ -14,6 +14,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 
+from thermofit_pl.functional.units import Units
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,31 +23,59 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.utils.tensorboard import SummaryWriter
 
+UNITS = Units()
 Value = float | str | None
 
-CURVES = {
-    "train/loss": "Mean squared error (°C²) before the step: of all readings, or of the step's mini-batch.",
-    "line/w": "SGD's slope after the step, °C per indicated unit.",
-    "line/b": "SGD's intercept after the step, °C.",
-    "line/distance": "How far SGD's line is from the least-squares line, at most, over the calibrated range, °C.",
-    "val/rmse": "Root mean square of the errors of SGD's line, °C.",
-    "val/mean_error": "Mean of estimate − reference under SGD's line, °C.",
-    "val/largest_error": "The largest error, estimate − reference, °C.",
-    "val/r2": "Share of the references' variance that SGD's line explains.",
-    "test/rmse": "Root mean square of the errors, °C.",
-    "test/mean_error": "Mean of estimate − reference, °C.",
-    "test/largest_error": "The largest error, estimate − reference, °C.",
-    "test/r2": "Share of the references' variance that the line explains.",
-}
-LAYOUT = {
-    "fit": {
-        "loss (°C²)": ["Multiline", ["train/loss"]],
-        "distance to the least-squares line (°C)": ["Multiline", ["line/distance"]],
-        "w (°C per indicated unit)": ["Multiline", ["line/w"]],
-        "b (°C)": ["Multiline", ["line/b"]],
-    },
-    "errors": {"rmse (°C)": ["Multiline", ["val/rmse", "test/rmse"]]},
-}
+
+def curves(units: Units) -> dict[str, str]:
+    """Returns what each curve means, by tag."""
+    unit = units.reference
+    return {
+        "train/loss": f"Mean squared error ({units.squared}) before the step: of all readings, or of the step's "
+        "mini-batch.",
+        "line/w": f"SGD's slope after the step, {units.slope_in_words}.",
+        "line/b": f"SGD's intercept after the step, {unit}.",
+        "line/distance": "How far SGD's line is from the least-squares line, at most, over the calibrated range, "
+        f"{unit}.",
+        "val/rmse": f"Root mean square of the errors of SGD's line, {unit}.",
+        "val/mean_error": f"Mean of estimate − reference under SGD's line, {unit}.",
+        "val/largest_error": f"The largest error, estimate − reference, {unit}.",
+        "val/r2": "Share of the references' variance that SGD's line explains.",
+        "test/rmse": f"Root mean square of the errors, {unit}.",
+        "test/mean_error": f"Mean of estimate − reference, {unit}.",
+        "test/largest_error": f"The largest error, estimate − reference, {unit}.",
+        "test/r2": "Share of the references' variance that the line explains.",
+    }
+
+
+def layout(units: Units) -> dict[str, dict[str, list[str | list[str]]]]:
+    """Returns the charts of TensorBoard's custom scalars."""
+    unit = units.reference
+    return {
+        "fit": {
+            f"loss ({units.squared})": ["Multiline", ["train/loss"]],
+            f"distance to the least-squares line ({unit})": ["Multiline", ["line/distance"]],
+            f"w ({units.slope_in_words})": ["Multiline", ["line/w"]],
+            f"b ({unit})": ["Multiline", ["line/b"]],
+        },
+        "errors": {f"rmse ({unit})": ["Multiline", ["val/rmse", "test/rmse"]]},
+    }
+
+
+def results(units: Units) -> dict[str, str]:
+    """Returns the results of a run's row by tag, with their names; TensorBoard shows the first five as they stand."""
+    unit = units.reference
+    return {
+        "verdict/loss": f"final loss ({units.squared})",
+        "verdict/rmse": f"rmse ({unit})",
+        "verdict/w": f"w ({units.slope})",
+        "verdict/b": f"b ({unit})",
+        "verdict/steps_needed": "steps still needed",
+        "verdict/u_w": f"u_w ({units.slope})",
+        "verdict/u_b": f"u_b ({unit})",
+    }
+
+
 # TensorBoard takes a table's columns from whichever run it meets first, so all runs must name the same, of the same
 # types; it sorts these by name and shows the first five.
 SETTINGS: dict[str, type[float] | type[str]] = {
@@ -55,17 +85,8 @@ SETTINGS: dict[str, type[float] | type[str]] = {
     "normalization": str,
     "steps": float,
     "table_sha256": str,
+    "unit": str,
     "update_rule": str,
-}
-# of these it shows the first five as they stand
-RESULTS = {
-    "verdict/loss": "final loss (°C²)",
-    "verdict/rmse": "rmse (°C)",
-    "verdict/w": "w (°C/unit)",
-    "verdict/b": "b (°C)",
-    "verdict/steps_needed": "steps still needed",
-    "verdict/u_w": "u_w (°C/unit)",
-    "verdict/u_b": "u_b (°C)",
 }
 
 
@@ -74,10 +95,13 @@ class Board:
 
     Args:
         writer: TensorBoard's.
+        units: Of the run.
     """
 
-    def __init__(self, writer: SummaryWriter) -> None:
+    def __init__(self, writer: SummaryWriter, units: Units = UNITS) -> None:
         self._writer = writer
+        self._units = units
+        self._meanings = curves(units) | results(units)
         self._explained: set[str] = set()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -91,7 +115,7 @@ class Board:
         if tag in self._explained:
             return None
         self._explained.add(tag)
-        meaning = CURVES.get(tag) or RESULTS.get(tag) or ""
+        meaning = self._meanings.get(tag, "")
         plugin = SummaryMetadata.PluginData(plugin_name="scalars")
         # TensorBoard drops the description of a plain value that doesn't name its class
         return SummaryMetadata(
@@ -127,7 +151,7 @@ class Board:
 
     def layout(self) -> None:
         """Writes which curves belong together, for the tab CUSTOM SCALARS."""
-        self._writer.add_custom_scalars(LAYOUT)
+        self._writer.add_custom_scalars(layout(self._units))
 
     def start(self, settings: Mapping[str, Value]) -> None:
         """Writes the run's row in the tab HPARAMS; it is there from now on, whatever becomes of the run.
@@ -142,7 +166,8 @@ class Board:
                 for name, kind in SETTINGS.items()
             ],
             metric_infos=[
-                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name) for tag, name in RESULTS.items()
+                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=name)
+                for tag, name in results(self._units).items()
             ],
         )
         session = SessionStartInfo(start_time_secs=time.time())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from thermofit_pl.functional.diagnostics import Errors, diagnose
 from thermofit_pl.functional.distributions import tail_of_f
 from thermofit_pl.functional.scales import Differences, compare
+from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.tables.sample import Sample
@@ -28,8 +29,9 @@ class Evidence:
         sample: The readings that the errors were looked at of.
         log: Autocorrelation, if the readings are a log.
         errors: What the errors say.
-        differences: The lines, compared with the named scales.
+        differences: The lines, compared with the named scales, or for other quantities with slope 1 and offset 0.
         slope_p: p-values of "the slope is zero".
+        unit: The reference's.
         common: Of a fleet, one line through the readings of all: w, b, s about it, s about their own lines, and the
             p-value of "it is the line of all".
     """
@@ -41,10 +43,13 @@ class Evidence:
     errors: Errors
     differences: Differences
     slope_p: FloatArray
+    unit: str
     common: dict[str, float] | None
 
     @classmethod
-    def of(cls, moments: Moments, line: Fit, sample: Sample, log: Autocorrelation | None = None) -> Evidence:
+    def of(
+        cls, moments: Moments, line: Fit, sample: Sample, log: Autocorrelation | None = None, unit: str = CELSIUS
+    ) -> Evidence:
         """Examines the readings.
 
         Args:
@@ -52,6 +57,7 @@ class Evidence:
             line: Their least-squares lines.
             sample: Readings to look at for what the moments don't tell.
             log: Autocorrelation, if the readings are a log.
+            unit: The reference's.
         """
         free = {name: value.double().numpy() for name, value in vars(line).items() if name not in ("U", "sound")}
         free |= {name: free[name][:, 0] for name in ("w", "pivot", "u_w", "cov_wb")}
@@ -73,8 +79,10 @@ class Evidence:
                 pivot=free["pivot"],
                 dof=free["n"] - 2,
                 below_rounding=free["below_rounding"].astype(bool),
+                unit=unit,
             ),
             slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), dof)),
+            unit=unit,
             common=common_line(moments),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from thermofit_pl import __version__
 from thermofit_pl.functional.diagnostics import Errors
 from thermofit_pl.functional.distributions import coverage_factor
-from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.metrics.least_squares import (
     COVERAGE_PROBABILITY,
     distance,
@@ -26,6 +26,9 @@ from thermofit_pl.metrics.least_squares import (
 )
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.results.analyse import Evidence
+
+if TYPE_CHECKING:
+    from thermofit_pl.functional.scales import Scale
 
 FloatArray = NDArray[np.float64]
 
@@ -77,7 +80,7 @@ class Ended:
             raw: Moments of the raw readings.
             normalized: Moments as plain full-batch SGD saw them; None for another optimiser, of which no forecast can
                 be made.
-            tolerance: Within how many °C counts as converged.
+            tolerance: Within how much of the reference's unit counts as converged.
             steps: How many steps were made.
             learning_rate: The last one.
             advice: What to change, for so many more steps.
@@ -129,7 +132,8 @@ def conclude(
         snap: Named scale whose exact conversion to hold.
     """
     moments, free = evidence.moments, evidence.free
-    held = _held(moments, free, ended if finish == "sgd" else None, snap)
+    exact = None if snap is None else scales_in(evidence.unit)[snap]
+    held = _held(moments, free, ended if finish == "sgd" else None, exact)
     known = np.isfinite(held["s"]) & (held["dof"] > 0)
     dofs, at = np.unique(np.where(known, held["dof"], 1.0), return_inverse=True)
     held["coverage_factor"] = np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
@@ -149,14 +153,14 @@ def conclude(
 
 
 def _held(
-    moments: Moments, free: dict[str, FloatArray], ended: Ended | None, snap: str | None
+    moments: Moments, free: dict[str, FloatArray], ended: Ended | None, snap: Scale | None
 ) -> dict[str, FloatArray]:
     """Returns the lines to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
     keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "dof", "below_rounding")
     held = {key: free[key] for key in keys}
     uncertain = ("u_w", "u_b", "cov_wb", "u_pivot")
     if snap is not None:
-        w, b = (torch.full_like(moments.count, value) for value in (SCALES[snap].w, SCALES[snap].b))
+        w, b = (torch.full_like(moments.count, value) for value in (snap.w, snap.b))
         rmse = moments.mse(w, b).sqrt()
         exact = rmse <= rounding(moments, w, b)
         rmse = torch.where(exact, 0.0, rmse)

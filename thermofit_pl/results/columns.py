@@ -10,6 +10,7 @@ import numpy as np
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.calibration.fields import NUMBERS
 from thermofit_pl.functional.scales import AGREES, SCALES
+from thermofit_pl.functional.units import ABSOLUTE_ZERO
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY
 from thermofit_pl.results.build import provenance
 
@@ -93,7 +94,8 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
     sgd = found.sgd
     if sgd is not None and result.ended is not None and not sgd.converged:
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
-    return dataclasses.replace(found, scale=result.evidence.differences.verdict(), sgd=sgd)
+    scale = result.evidence.differences.verdict() if result.evidence.unit in ABSOLUTE_ZERO else None
+    return dataclasses.replace(found, scale=scale, sgd=sgd)
 
 
 def statuses(result: Result) -> pl.Series:
@@ -119,6 +121,7 @@ def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     import polars as pl
 
     differences, names = result.evidence.differences, pl.Series(list(SCALES))
+    has_line = has_line & (result.evidence.unit in ABSOLUTE_ZERO)
     # an instrument without a line compares with nothing
     nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
     row = np.arange(len(nearest))
@@ -142,10 +145,10 @@ def _agreeing(agrees: NDArray[np.bool_], difference: NDArray[np.float64]) -> pl.
     import polars as pl
 
     several = np.flatnonzero(agrees.sum(axis=1) > 1)
-    order = np.zeros(agrees.shape, np.int64) + np.arange(len(SCALES))
+    order = np.zeros(agrees.shape, np.int64) + np.arange(agrees.shape[1])
     order[several] = np.argsort(np.where(agrees, difference, np.inf)[several], axis=1, kind="stable")
     named = np.where(np.take_along_axis(agrees, order, axis=1), order + 1, 0)
-    key = named @ (len(SCALES) + 1) ** np.arange(len(SCALES))
+    key = named @ (len(SCALES) + 1) ** np.arange(agrees.shape[1])
     _, first, which = np.unique(key, return_index=True, return_inverse=True)
     lists = [[list(SCALES)[index - 1] for index in named[row] if index] for row in first]
     return pl.Series(lists, dtype=pl.List(pl.String)).gather(which)

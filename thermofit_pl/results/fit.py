@@ -12,6 +12,7 @@ import numpy as np
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.arrays import arrays, numbers
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, as_unit
 from thermofit_pl.metrics.accumulator import Intake
 from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
 from thermofit_pl.results.analyse import Evidence
@@ -19,7 +20,7 @@ from thermofit_pl.results.build import conclude
 from thermofit_pl.results.columns import single, tabulate
 from thermofit_pl.tables.frames import column_of, is_frame, seconds
 from thermofit_pl.tables.labels import Labels
-from thermofit_pl.tables.table import ABSOLUTE_ZERO, LARGEST, Block
+from thermofit_pl.tables.table import LARGEST, Block
 from thermofit_pl.tables.text_tables import BLOCK
 
 if TYPE_CHECKING:
@@ -33,26 +34,58 @@ ROLES = ("indication", "reference", "instrument")
 
 
 @overload
-def fit(indication: ArrayLike, reference: ArrayLike, *, time: ArrayLike | None = None) -> Calibration: ...
+def fit(
+    indication: ArrayLike,
+    reference: ArrayLike,
+    *,
+    time: ArrayLike | None = None,
+    unit: str = CELSIUS,
+    indication_unit: str | None = None,
+) -> Calibration: ...
 
 
 @overload
 def fit(
-    indication: ArrayLike, reference: ArrayLike, instrument: ArrayLike, *, time: ArrayLike | None = None
+    indication: ArrayLike,
+    reference: ArrayLike,
+    instrument: ArrayLike,
+    *,
+    time: ArrayLike | None = None,
+    unit: str = CELSIUS,
+    indication_unit: str | None = None,
 ) -> Calibrations: ...
-
-
-@overload
-def fit(frame: Frame, /, *, indication: str, reference: str, time: str | None = None) -> Calibration: ...
 
 
 @overload
 def fit(
-    frame: Frame, /, *, indication: str, reference: str, instrument: str, time: str | None = None
+    frame: Frame,
+    /,
+    *,
+    indication: str,
+    reference: str,
+    time: str | None = None,
+    unit: str = CELSIUS,
+    indication_unit: str | None = None,
+) -> Calibration: ...
+
+
+@overload
+def fit(
+    frame: Frame,
+    /,
+    *,
+    indication: str,
+    reference: str,
+    instrument: str,
+    time: str | None = None,
+    unit: str = CELSIUS,
+    indication_unit: str | None = None,
 ) -> Calibrations: ...
 
 
-def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibrations:
+def fit(
+    *readings: Any, time: Any = None, unit: str = CELSIUS, indication_unit: str | None = None, **named: Any
+) -> Calibration | Calibrations:
     """Calibrates one or many instruments with readings in memory: the least-squares line, without a Trainer.
 
     It is ``fit(indication, reference)``, or ``fit(indication, reference, instrument)``, with arrays: NumPy's (masks are
@@ -64,8 +97,10 @@ def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibra
         readings: The arrays; or one table, of which the other arguments name columns.
         time: When each reading was taken, shape ``(N,)`` [s], or dates, or ISO text. It says that the readings are a
             log: neighbours in time are then not taken as independent.
+        unit: The references': ``°C``, ``°F``, ``K``, ``hPa``, ...
+        indication_unit: That of the indications, if it is known.
         named: ``indication``, what the instruments showed, shape ``(N,)`` [indicated unit]; ``reference``, shape
-            ``(N,)`` [°C]; and if there are several, ``instrument``, the name of each reading's.
+            ``(N,)`` [``unit``]; and if there are several, ``instrument``, the name of each reading's.
 
     Returns:
         The calibration; with ``instrument``, those of all.
@@ -88,14 +123,22 @@ def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibra
     instrument = given["instrument"]
     if instrument is not None and not x.size:
         raise InputError("Expected readings, at least two of an instrument, but got none")
-    if y.size and y.min() < ABSOLUTE_ZERO:
-        raise InputError(f"Expected references in °C, from {ABSOLUTE_ZERO} on, but got {y.min():g}")
+    unit = as_unit(unit, "unit")
+    indication_unit = None if indication_unit is None else as_unit(indication_unit, "indication_unit")
+    if y.size and y.min() < (zero := ABSOLUTE_ZERO.get(unit, -LARGEST)):
+        raise InputError(f"Expected references in {unit}, from {zero:g} on, but got {y.min():g}")
     labels = Labels()
     codes = None if instrument is None else _codes(instrument, len(x), labels)
     times = None if given["time"] is None else _times(given["time"], len(x))
     digest = hashlib.sha256(x.data)
     digest.update(y.data)
-    source = Source(columns["indication"], columns["reference"], data_sha256=digest.hexdigest())
+    source = Source(
+        columns["indication"],
+        columns["reference"],
+        data_sha256=digest.hexdigest(),
+        unit=unit,
+        indication_unit=indication_unit,
+    )
     intake = Intake(fleet=codes is not None, log=times is not None)
     for block in _blocks(x, y, times, codes):
         intake.add("train", block)
@@ -105,7 +148,7 @@ def fit(*readings: Any, time: Any = None, **named: Any) -> Calibration | Calibra
     if codes is None:
         refuse_no_curve(moments, "The readings")
     log = intake.autocorrelation()
-    result = conclude(Evidence.of(moments, least_squares(moments, log), intake.sample, log))
+    result = conclude(Evidence.of(moments, least_squares(moments, log), intake.sample, log, unit))
     if intake.instruments is None:
         return single(result, source)
     return tabulate(result, intake.instruments, source, instrument_column=columns["instrument"])

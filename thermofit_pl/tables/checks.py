@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable, quoted
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS
 from thermofit_pl.tables.cells import Part
 
 if TYPE_CHECKING:
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
 
     from thermofit_pl.tables.cells import Columns, Rows
 
-ABSOLUTE_ZERO = -273.15  # °C
 LARGEST = 1e150  # the square of a larger number is infinite
 
 
-def check(path: Path, part: Part, reference: str | None, *, drop: bool) -> tuple[Columns, Rows]:
+def check(path: Path, part: Part, reference: str | None, *, drop: bool, unit: str = CELSIUS) -> tuple[Columns, Rows]:
     """Lets sound values through, at the cost of their minimum and maximum.
 
     Args:
         path: The file that they stand in.
         part: The values.
-        reference: The column with temperatures in °C, if there is one.
+        reference: The column with the references, if there is one.
         drop: Whether to leave out rows with a missing or infinite value.
+        unit: The references'; a temperature in it is not below absolute zero.
 
     Returns:
         The values of the rows that are left, and those rows.
@@ -37,34 +38,34 @@ def check(path: Path, part: Part, reference: str | None, *, drop: bool) -> tuple
         InputError: A value can't be used; the first such row's.
     """
     values, rows = part.values, part.rows
-    if is_sound(values, reference):
+    zero = ABSOLUTE_ZERO.get(unit, -LARGEST)
+    least = {name: zero if name == reference else -LARGEST for name in values}
+    if is_sound(values, least):
         return values, rows
     if drop:
         keep = np.logical_and.reduce([np.isfinite(column) for column in values.values()])
         values, rows = {name: column[keep] for name, column in values.items()}, np.asarray(rows)[keep]
-    worst = [(int(np.argmin(good)), name) for name, good in _good(values, reference) if not good.all()]
+    worst = [(int(np.argmin(good)), name) for name, good in _good(values, least) if not good.all()]
     if worst:
         index, name = min(worst)
-        raise _complaint(path, int(rows[index]), name, float(values[name][index]))
+        raise _complaint(path, int(rows[index]), name, float(values[name][index]), unit)
     return values, rows
 
 
-def is_sound(values: Columns, reference: str | None) -> bool:
-    """Whether every value can be used."""
+def is_sound(values: Columns, least: Mapping[str, float]) -> bool:
+    """Whether every value can be used: none is below the least of its column."""
     for name, column in values.items():
-        lowest = ABSOLUTE_ZERO if name == reference else -LARGEST
-        if column.size and not (column.min() >= lowest and column.max() <= LARGEST):  # NaN is neither
+        if column.size and not (column.min() >= least[name] and column.max() <= LARGEST):  # NaN is neither
             return False
     return True
 
 
-def _good(values: Columns, reference: str | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _good(values: Columns, least: Mapping[str, float]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     for name, column in values.items():
-        lowest = ABSOLUTE_ZERO if name == reference else -LARGEST
-        yield name, (column >= lowest) & (column <= LARGEST)
+        yield name, (column >= least[name]) & (column <= LARGEST)
 
 
-def _complaint(path: Path, row: int, column: str, value: float) -> InputError:
+def _complaint(path: Path, row: int, column: str, value: float, unit: str) -> InputError:
     cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
     if np.isnan(value):
         return InputError(
@@ -84,6 +85,6 @@ def _complaint(path: Path, row: int, column: str, value: float) -> InputError:
             f"{cell} got {value:g}, whose square is too large to compute with; correct it or delete the row."
         )
     return InputError(
-        f"{printable(path)}, row {row}: expected a reference in °C in column {quoted(column)}, but {value:.10g} is "
-        f"below {ABSOLUTE_ZERO} °C; convert it to °C or correct it."
+        f"{printable(path)}, row {row}: expected a reference in {unit} in column {quoted(column)}, but {value:.10g} is "
+        f"below {ABSOLUTE_ZERO[unit]:g} {unit}; convert it to {unit} or correct it."
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count, printable, quoted
+from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.tables.cells import Part
 from thermofit_pl.tables.hashing import FileHash
 from thermofit_pl.tables.options import PairOptions, TableOptions, seconds
@@ -149,6 +150,7 @@ class PairedTable(Table):
         options: TableOptions | None = None,
         entity: str | None = None,
         value: str | None = None,
+        unit: str = CELSIUS,
     ) -> None:
         if not time:
             raise InputError(
@@ -165,7 +167,7 @@ class PairedTable(Table):
         reference_time = pair.time if pair.time is not None else time
         shown, standard = (indication, reference) if value is None else (value, value)
         only = [None if entity is None else (entity, name) for name in (indication, reference)]
-        settings = {"decimal_comma": decimal_comma, "missing": missing, "options": options}
+        settings = {"decimal_comma": decimal_comma, "missing": missing, "options": options, "unit": unit}
         self._shown = _Log(path, shown, time=time, instrument=instrument, only=only[0], **settings)  # type: ignore[arg-type]
         self._standard = _Log(
             path if pair.path is None else pair.path,

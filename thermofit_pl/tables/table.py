@@ -12,8 +12,8 @@ import numpy as np
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable, quoted
+from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.tables.cells import NumberFormat, Part, Wanted, joined_name
-from thermofit_pl.tables.checks import ABSOLUTE_ZERO as ABSOLUTE_ZERO
 from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
 from thermofit_pl.tables.copies import Copy
@@ -87,7 +87,7 @@ class Table:
             results of this package, and further names of the same file are left out; `left_out` says so.
         indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
             is an instrument of its own.
-        reference: The column with the standard's values in °C, if there is one.
+        reference: The column with the standard's values, if there is one.
         time: The column that says when each reading was taken; readings then come in its order. Two columns are the
             date and the time of day.
         decimal_comma: Whether text tables write 35,7 for 35.7.
@@ -96,6 +96,7 @@ class Table:
         options: How the table is written, where it can't be seen in it.
         only: A column, and the text in it of the rows that are wanted.
         roles: What sentences call the roles that are others than usual.
+        unit: The reference's, in which absolute zero is looked for.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Table:
         options: TableOptions | None = None,
         only: tuple[str, str] | None = None,
         roles: Mapping[str, str] | None = None,
+        unit: str = CELSIUS,
     ) -> None:
         options = options or TableOptions()
         times = (time,) if isinstance(time, str) else tuple(time or ())
@@ -129,6 +131,7 @@ class Table:
         form = NumberFormat(decimal_comma, options.missing_words)
         self._wanted = Wanted(columns, times, form, instrument, only, times=Times(options.time_format))
         self._missing = missing
+        self._unit = unit
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
         self._times: int = 0  # and how many there are
         self._hash: FileHash | None = None
@@ -291,7 +294,7 @@ class Table:
 
     def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
         try:
-            return check(table.path, part, reference, drop=self._missing == "drop")
+            return check(table.path, part, reference, drop=self._missing == "drop", unit=self._unit)
         except InputError:
             table.check_unchanged()  # then that is what went wrong
             raise

@@ -16,6 +16,7 @@ from torch import Tensor
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.distributed.collectives import all_gather, is_shared, raise_together
 from thermofit_pl.errors import InputError, Setting
+from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
 from thermofit_pl.metrics.accumulator import Intake, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from thermofit_pl.tables.sample import Sample
     from thermofit_pl.tables.table import Table
 
+TOLD = 3  # columns that are said to name another unit
 SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
 
 
@@ -82,7 +84,10 @@ class ReadingsDataModule(LightningDataModule):
             the package brings.
         indication: Column with what the thermometer shows. A pattern such as 'probe_*' names several columns, each an
             instrument of its own.
-        reference: Column with the reference in °C.
+        reference: Column with the reference.
+        unit: Unit of the reference, and so of estimates and errors: °C, °F, K, hPa, ml/s or any other text; degC and
+            degF are °C and °F.
+        indication_unit: Unit of the indication, if it is known.
         instrument: Column with the name of each reading's instrument; each then gets a line of its own.
         time: Column with the time of each reading; '[Date,Time]' are two, the day and the time of day. It says that the
             table is a log: neighbours in time are then not taken as independent.
@@ -145,6 +150,8 @@ class ReadingsDataModule(LightningDataModule):
         pair: PairOptions = PairOptions(),  # noqa: B008  # frozen
         entity: str | None = None,
         value: str | None = None,
+        unit: str = CELSIUS,
+        indication_unit: str | None = None,
     ) -> None:
         super().__init__()
         if path is None:
@@ -158,6 +165,10 @@ class ReadingsDataModule(LightningDataModule):
         self.indication = _named("indication", indication)
         self.reference = reference
         self.instrument = instrument
+        self.units = Units(
+            as_unit(unit, "--data.unit"),
+            None if indication_unit is None else as_unit(indication_unit, "--data.indication_unit"),
+        )
         self.time = time
         self.decimal_comma = decimal_comma
         self.missing = missing
@@ -171,6 +182,7 @@ class ReadingsDataModule(LightningDataModule):
         self._refuse_nonsense()
         self.instruments: list[str] | None = None
         self.table: Table | None = None
+        self.other_units: list[str] = []  # what there is to say of columns whose names name another unit
         self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
         self._stage = ""
@@ -275,7 +287,9 @@ class ReadingsDataModule(LightningDataModule):
             refuse_no_curve(train, Path(self.path).name, self.indication)
         names = [file.name for file in table.files]
         name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
-        self._source = Source(self.indication, self.reference, name, self._digest, dropped)
+        self._source = Source(
+            self.indication, self.reference, name, self._digest, dropped, self.units.reference, self.units.indication
+        )
         self.moments, self.sample = intake.moments, intake.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
         self.log = self._alike(intake.autocorrelation())
@@ -292,14 +306,20 @@ class ReadingsDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns which readings a checkpoint belongs to, for those that go on from it."""
-        return {} if self._source is None else {"data_sha256": self._source.data_sha256}
+        return {} if self._source is None else {"data_sha256": self._source.data_sha256, "unit": self._source.unit}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Refuses readings that the checkpoint doesn't belong to, where that matters.
 
         Raises:
-            InputError: If a fit would go on with others, or readings that count as held out may have been trained on.
+            InputError: If they are in another unit, a fit would go on with others, or readings that count as held out
+                may have been trained on.
         """
+        if (unit := state.get("unit", self.units.reference)) != self.units.reference:
+            raise InputError(
+                f"--data.unit: expected {unit}, in which the checkpoint's line is, but got {self.units.reference}; "
+                f"add --data.unit {unit}"
+            )
         known = state.get("data_sha256")
         if self._stage == "fit":
             now = self.provenance().data_sha256
@@ -330,6 +350,7 @@ class ReadingsDataModule(LightningDataModule):
             "missing": self.missing,
             "instrument": self.instrument,
             "options": self.table_options,
+            "unit": self.units.reference,
         }
         if column is not None and self._pairs():
             from thermofit_pl.tables.pairs import PairedTable
@@ -348,9 +369,21 @@ class ReadingsDataModule(LightningDataModule):
             )
         else:
             table = Table(path, self.indication, column, **settings)
+        self._compare_units(table, reference=reference)
         if table.left_out and table.left_out not in self.left_out:
             self.left_out.append(table.left_out)
         return table
+
+    def _compare_units(self, table: Table, *, reference: bool) -> None:
+        """Keeps what there is to say of columns whose names name other units than those in force."""
+        shown, units = table.probes or [self.indication], self.units
+        named = [(name, units.indication, "--data.indication_unit") for name in shown if units.indication is not None]
+        if reference and self.reference is not None:
+            named.insert(0, (self.reference, units.reference, "--data.unit"))
+        told = (other_unit(name, unit, option) for name, unit, option in named if unit is not None)
+        for sentence in filter(None, told):
+            if sentence not in self.other_units and len(self.other_units) < TOLD:
+                self.other_units.append(sentence)
 
     def provenance(self) -> Source:
         """Says where the readings come from, with the files' SHA-256."""

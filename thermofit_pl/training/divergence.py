@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from thermofit_pl.errors import InputError, Setting
+from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.least_squares import stability_limit
 from thermofit_pl.metrics.moments import Moments, Readings
 from thermofit_pl.training.laps import is_plain_sgd
@@ -71,7 +72,8 @@ class RefuseDivergence(Callback):
         if finite and math.isfinite(after) and after <= self._bound:
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        what = f"the loss is {after:.3g} °C²" if finite else "w and b were infinite"
+        units = getattr(getattr(trainer, "datamodule", None), "units", Units())
+        what = f"the loss is {after:.3g} {units.squared}" if finite else "w and b were infinite"
         raise InputError(
             RATE,
             f": expected one with which the optimiser converges, but with {rate:g} {what} by step "

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from thermofit_pl.errors import InputError, Setting
-from thermofit_pl.functional.scales import SCALES
+from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.metrics.moments import Moments, Readings
 from thermofit_pl.metrics.scores import InstrumentScores, Scores, rows_of
@@ -50,8 +50,8 @@ class CalibrationModule(LightningModule):
         dtype: Type of w and b: float64, or float32 as in the notebook.
         finish: What the calibration holds: 'least_squares', the exact line of the same readings, or 'none', where SGD
             ended.
-        tolerance: Within how many °C of the exact line, over the calibrated range, SGD counts as converged. The
-            default is a tenth of the line's standard uncertainty at the mean indication.
+        tolerance: How near to the exact line, over the calibrated range, SGD counts as converged, in the reference's
+            unit. The default is a tenth of the line's standard uncertainty at the mean indication.
         stop_when_converged: Whether SGD stops as soon as it is within the tolerance.
         snap: Named scale whose exact conversion the calibration holds in the place of a fitted line.
 
@@ -101,7 +101,7 @@ class CalibrationModule(LightningModule):
         self.register_buffer("offset", torch.zeros(1, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(1, dtype=torch.float64))
         self.register_buffer("steps_done", torch.tensor(0))
-        # the calibration's line, shape (2, instruments), in raw indications and °C; NaN while it is SGD's, inf where an
+        # the calibration's line, shape (2, instruments), in raw indications; NaN while it is SGD's, inf where an
         # instrument has none
         self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
         self.instruments: list[str] | None = None  # their names, in the order of w and b; None for one without a name
@@ -190,7 +190,13 @@ class CalibrationModule(LightningModule):
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
         if self.snap is not None:
-            exact = torch.tensor([[SCALES[self.snap].w], [SCALES[self.snap].b]], dtype=torch.float64)
+            if not data.units.is_temperature:
+                raise InputError(
+                    f"--model.snap: expected a reference in °C, °F or K (--data.unit), as {self.snap} is a scale of "
+                    f"temperature, but got {data.units.reference}; leave it out"
+                )
+            scale = scales_in(data.units.reference)[self.snap]
+            exact = torch.tensor([[scale.w], [scale.b]], dtype=torch.float64)
             self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
         elif self.finish == "least_squares":
             self.line = torch.where(self._lined, torch.stack([data.line.w[:, 0], data.line.b]), torch.inf)
