@@ -123,7 +123,7 @@ OPTIONS: list[tuple[str, tuple[str, ...]]] = [
     ("--optimizer Adam --optimizer.foo 3", ("--optimizer: Adam has no option foo",)),
     ("--optimizer SGD --optimizer.lr x", ("--optimizer.lr: expected a number, but got x",)),
     ("--optimizer SGD --optimizer.lr 0.1 --model.learning_rate 0.2", ("expected one of them, or the same number",)),
-    ("--optimizer Muon", ("--optimizer: expected what can be built", "2D")),
+    ("--optimizer Muon", ("--optimizer: expected arguments that fit together", "2D")),
     ("--lr_scheduler StepLR", ("--lr_scheduler.step_size: expected a value, since StepLR needs one",)),
     ("--trainer.logger CSVLogger", ("--trainer.logger.save_dir: expected a value, since CSVLogger needs one",)),
     ("--trainer.callbacks EarlyStopping", ("--trainer.callbacks.monitor: expected a value",)),

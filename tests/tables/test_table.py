@@ -483,3 +483,9 @@ def test_memory_is_bounded(tmp_path: Path, kind: str) -> None:
     tracemalloc.stop()
     assert count == n
     assert peak < 120e6
+
+
+def test_a_reading_that_lacks_its_indication_is_no_row_of_units(write: Write) -> None:
+    path = write("who,shown\nB,\nA,1.5\n")
+    frames = [values for values, _ in Table(path, "shown", instrument="who", missing="drop").indications()]
+    np.testing.assert_array_equal(np.concatenate(frames), [np.nan, 1.5])

@@ -324,3 +324,12 @@ def test_other_divergence_stops_with_a_sentence(quiet: MakeTrainer) -> None:
 def test_options_without_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         CalibrationModule(**options)
+
+
+@pytest.mark.parametrize("method", ["fit", "validate", "test"])
+def test_shapes_that_would_broadcast_are_refused(method: str, quiet: MakeTrainer) -> None:
+    x = torch.tensor([-1.5, -0.5, 0.5, 1.5], dtype=torch.float64)
+    loader = DataLoader(TensorDataset(x[:, None], 7 * x + 11), batch_size=4)
+    trainer = quiet(max_epochs=1, num_sanity_val_steps=0)
+    with pytest.raises(InputError, match=r"one shape, but got \(4, 1\) beside \(4,\); make both"):
+        getattr(trainer, method)(CalibrationModule(), *([loader, loader] if method == "fit" else [loader]))

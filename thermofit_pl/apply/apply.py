@@ -121,7 +121,9 @@ def _open(
     from thermofit_pl.tables.finding import open_tables
     from thermofit_pl.tables.formats import check_column
 
-    name = columns["indication"] or getattr(calibration, "indication_column", None)
+    source = getattr(calibration, "provenance", None) or vars(calibration)
+    wide = "instrument_column" in source and not (columns["instrument"] or source["instrument_column"])
+    name = columns["indication"] or (None if wide else source["indication_column"])  # of wide tables, a pattern
     named = [] if name is None else [("indication", name)]
     found = open_tables(path, named, decimal_comma=decimal_comma, options=options)
     todo = corrections(calibration, found.tables[0].columns, **columns)

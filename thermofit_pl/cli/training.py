@@ -147,7 +147,7 @@ class CLI(LightningCLI):
         except (ValueError, TypeError, ImportError) as error:
             named = [name for name in ("optimizer", "lr_scheduler") if self._get(self.config, name) is not None]
             about = ", ".join(f"--{name}" for name in named) or "options"
-            raise InputError(f"{about}: expected what can be built, but got {error}") from error
+            raise InputError(f"{about}: expected arguments that fit together, but got {error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the Trainer with the logger, the callbacks and the files of a run, all in one folder."""

@@ -168,8 +168,8 @@ def _warnings(found: Diagnostics, dof: int, units: Units) -> Iterator[str]:
         )
     if found.curvature_p is not None and found.curvature_p < CURVED:
         yield (
-            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): the truth is no straight line over "
-            "the whole range; calibrate over the part that you use."
+            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): a straight line doesn't fit the whole "
+            "range; calibrate over the part that you use."
         )
     out = found.outlying
     if out is not None and abs(out.t) > STANDS_OUT:

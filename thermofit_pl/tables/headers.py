@@ -200,10 +200,13 @@ class _Beginning:
     def _may_be_units(self, header: _Record, record: _Record, options: TableOptions) -> bool:
         words = options.missing_words
         cells = [cell for cell in record.cells if cell and not is_missing(cell, words)]
-        asked = [
-            cell for name, cell in zip(header.cells, record.cells, strict=False) if any(map(_like(name), self.wanted))
+        # the indication is asked for first; without a word in its place, a row is a reading that lacks it
+        shown = [
+            cell
+            for name, cell in zip(header.cells, record.cells, strict=False)
+            if any(map(_like(name), self.wanted[:1]))
         ]
-        failing = bool(asked) and all(cell and is_missing(cell, words) for cell in asked)  # a logger that had no value
+        failing = bool(shown) and all(is_missing(cell, words) for cell in shown)
         return bool(cells) and not failing and not any(map(begins_with_number, record.cells))
 
     def refuse_torn(self, record: _Record) -> None:

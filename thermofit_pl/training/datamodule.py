@@ -268,7 +268,7 @@ class ReadingsDataModule(LightningDataModule):
                 for block in self.open(part).blocks():
                     intake.add(part, block)
         intake.end()
-        self._digest = table.sha256() if self._share[0] == 0 else None  # here, since it may find the table changed
+        self._digest = table.sha256() if self._share[0] == 0 else None  # it refuses a table that changed meanwhile
 
     def _finish(self) -> None:
         """Merges what the processes read, and takes the line and the normalisation from it."""

@@ -1,4 +1,4 @@
-"""Which instrument a reading is of, where there are several: what a checkpoint, a table and a batch say of it."""
+"""Whose readings they are, where there are several instruments: what a checkpoint, a table and a batch say of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count
+from thermofit_pl.metrics.moments import Readings
 from thermofit_pl.tables.labels import UNKNOWN, index_of
 
 if TYPE_CHECKING:
@@ -108,3 +109,70 @@ def checked(instrument: Tensor | None, indication: Tensor, instruments: int) -> 
         if low < UNKNOWN or high >= instruments:
             raise InputError(f"{wanted}, but got one from {int(low)} to {int(high)}; {UNKNOWN} stands for none of them")
     return instrument.long()
+
+
+def refuse_another_fit(names: Sequence[str] | None, here: Sequence[str] | None, *, same_normalization: bool) -> None:
+    """Refuses to go on from a checkpoint with readings of other instruments, or seen through another normalisation.
+
+    Args:
+        names: Of the checkpoint's instruments.
+        here: Of the readings' instruments.
+        same_normalization: Whether both are normalised alike.
+
+    Raises:
+        InputError: For each of them.
+    """
+    if names is not None and names != here:
+        raise InputError(
+            Setting("instrument"),
+            ": expected those of the checkpoint's run, but these readings are of others; "
+            "name the column and the table that it had, or start a new fit",
+        )
+    if not same_normalization:
+        raise InputError(
+            Setting("normalization"),
+            ": expected that of the checkpoint's run, but these readings are normalised "
+            "differently; leave it out, with the split and the missing values as they were, or start a new fit",
+        )
+
+
+def readings_of(batch: Sequence[Tensor], instruments: Sequence[str] | None) -> tuple[Tensor, ...]:
+    """Returns raw readings out of a loader's batch, with the index of each one's instrument where there are several.
+
+    Args:
+        batch: Indications and references of one shape, and that index.
+        instruments: The names of the instruments; None for one without a name.
+
+    Raises:
+        InputError: The shapes differ, for they would broadcast to readings that nobody took, or the index is wrong.
+    """
+    indication, reference, *more = batch
+    if indication.shape != reference.shape:
+        raise InputError(
+            f"Expected indications and references of one shape, but got {tuple(indication.shape)} beside "
+            f"{tuple(reference.shape)}; make both (N,)"
+        )
+    if instruments is None:
+        return indication, reference
+    return indication, reference, checked(more[0] if more else None, indication, len(instruments))
+
+
+def mini_batch(batch: Sequence[Tensor], instruments: Sequence[str] | None, offset: Tensor, scale: Tensor) -> Readings:
+    """Returns a loader's batch of raw readings, normalised; of several instruments, so that each is its own mean.
+
+    Args:
+        batch: As ``readings_of`` takes it.
+        instruments: Likewise.
+        offset: Of the normalisation, shape ``(instruments,)`` [indicated unit].
+        scale: Likewise [1/indicated unit].
+
+    Raises:
+        InputError: As ``readings_of``, and for readings of unknown instruments.
+    """
+    indication, reference, *index = readings_of(batch, instruments)
+    if not index:
+        return Readings((indication - offset) * scale, reference)
+    if (index[0] < 0).any():
+        raise InputError("Expected readings of known instruments to train on, but got the index −1; leave such out.")
+    weight = 1 / torch.bincount(index[0]).to(reference)[index[0]]
+    return Readings((indication - offset[index[0]]) * scale[index[0]], reference, index[0], weight)

@@ -22,7 +22,7 @@ from thermofit_pl.tables.labels import index_of
 from thermofit_pl.training.convergence import StopWhenConverged
 from thermofit_pl.training.datamodule import Normalization, ReadingsDataModule
 from thermofit_pl.training.divergence import RefuseDivergence
-from thermofit_pl.training.instruments import checked, names_in
+from thermofit_pl.training.instruments import checked, mini_batch, names_in, readings_of, refuse_another_fit
 from thermofit_pl.training.laps import Lap
 from thermofit_pl.training.options import refuse_batch_options, refuse_options
 from thermofit_pl.training.scalars import Scalars
@@ -139,7 +139,7 @@ class CalibrationModule(LightningModule):
             loss = batch.mse(self.w, self.b)
             loss = loss.sum() if loss.ndim else loss
         else:
-            loss = self._normalized(batch).mse(self.w, self.b)
+            loss = mini_batch(batch, self.instruments, self.offset, self.scale).mse(self.w, self.b)
         shared = isinstance(batch, Readings) and batch.weight is not None  # then the processes' mean is the batch's
         due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.layout.shows(self.steps + 1))
         if due or self.steps + 1 == self.layout.total:
@@ -149,11 +149,13 @@ class CalibrationModule(LightningModule):
 
     def validation_step(self, batch: Moments | tuple[Tensor, ...], batch_idx: int) -> None:
         """Scores SGD's line while a fit runs, else the calibration's; each reading by its own instrument's."""
-        self.scores.update(batch if isinstance(batch, Moments) else self._readings(batch), *self.scored_line)
+        self.scores.update(
+            batch if isinstance(batch, Moments) else readings_of(batch, self.instruments), *self.scored_line
+        )
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Scores the calibration's line; each reading by its own instrument's."""
-        self.scores.update(self._readings(batch), *self.scored_line)
+        self.scores.update(readings_of(batch, self.instruments), *self.scored_line)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Returns the estimates [°C] of raw indications, which come alone, or first and their instruments last."""
@@ -264,24 +266,9 @@ class CalibrationModule(LightningModule):
         same = torch.equal(self.offset.cpu(), before["offset"]) and torch.equal(self.scale.cpu(), before["scale"])
         fits = trainer is not None and trainer.state.fn == TrainerFn.FITTING
         if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule):
-            self._refuse_others(names, same)
+            refuse_another_fit(names, self.instruments, same_normalization=same)
         self.instruments = names
         self._resize(len(before["w"]))
-
-    def _refuse_others(self, names: Sequence[str] | None, same: bool) -> None:
-        """Refuses to go on with other instruments, or another normalisation."""
-        if names is not None and names != self.instruments:
-            raise InputError(
-                Setting("instrument"),
-                ": expected those of the checkpoint's run, but these readings are of others; "
-                "name the column and the table that it had, or start a new fit",
-            )
-        if not same:
-            raise InputError(
-                Setting("normalization"),
-                ": expected that of the checkpoint's run, but these readings are normalised "
-                "differently; leave it out, with the split and the missing values as they were, or start a new fit",
-            )
 
     @property
     def raw(self) -> tuple[Tensor, Tensor]:
@@ -347,26 +334,6 @@ class CalibrationModule(LightningModule):
             return self.calibrated
         w, b = self.raw
         return (w, b) if self._lined is None else (torch.where(self._lined.to(w.device), w, torch.nan), b)
-
-    def _readings(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Returns raw readings from a loader, with the index of each one's instrument where there are several."""
-        indication, reference, *more = batch
-        if self.instruments is None:
-            return indication, reference
-        return indication, reference, checked(more[0] if more else None, indication, len(self.w))
-
-    def _normalized(self, batch: tuple[Tensor, ...]) -> Readings:
-        """Returns raw readings from a loader as a mini-batch; of several instruments, so that each is its own mean."""
-        indication, reference, *index = self._readings(batch)
-        if not index:
-            return Readings((indication - self.offset) * self.scale, reference)
-        if (index[0] < 0).any():
-            raise InputError(
-                "Expected readings of known instruments to train on, but got the index −1; leave such out."
-            )
-        offset, scale = self.offset[index[0]], self.scale[index[0]]
-        weight = 1 / torch.bincount(index[0]).to(reference)[index[0]]
-        return Readings((indication - offset) * scale, reference, index[0], weight)
 
     def _log_scores(self, stage: str) -> None:
         scores, self.instrument_scores = self.scores.compute(*self.scored_line)
