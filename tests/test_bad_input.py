@@ -77,7 +77,6 @@ TABLES: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
         lambda: ["--data.path=https://x.org/a.csv", "--data.indication=a", "--data.reference=b"],
         ("local file", "download it first"),
     ),
-    "a path without columns": (lambda: table()[:2], ("--data.indication: expected the name of a column",)),
 }
 
 

@@ -127,7 +127,9 @@ def test_validate_and_test_say_which_line_and_which_readings(capsys: pytest.Capt
         assert re.fullmatch(r"rmse \S+ °C   mean error \S+ °C   largest error \S+ °C   R² \S+", second)
         assert files(f"logs/{command}/version_0") == {"config.yaml", "events", "hparams.yaml"}
     ended = run(capsys, "test", "--ckpt_path=last", *table("other.csv"))
-    assert "on all readings of other.csv" in ended.out
+    assert "on all readings of other.csv, those that it was trained on too" in ended.out  # a copy of them
+    ended = run(capsys, "validate", "--ckpt_path=last", *table("others.csv", "1,2\n3,4\n5,6.5\n"))
+    assert "on all readings of others.csv\n" in ended.out
 
 
 def test_held_out_readings_are_counted_and_scored(capsys: pytest.CaptureFixture[str]) -> None:

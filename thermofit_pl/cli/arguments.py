@@ -58,7 +58,18 @@ class Parser(LightningArgumentParser):
         """Puts our own words where Lightning's don't hold, and returns all options."""
         for action in self._actions:
             action.help = HELP.get(action.dest, action.help)
+        # the data's and the module's before Lightning's, which are 400 lines
+        self._action_groups = sorted(self._action_groups, key=_place_in_help)
         return list(self._option_string_actions)
+
+
+def _place_in_help(group: Any) -> int:
+    """Where a group of options stands in --help."""
+    names = [action.dest for action in group._group_actions]
+    for place, kind in enumerate(("data", "model")):
+        if any(name.split(".")[0] == kind for name in names):
+            return place + 1
+    return 0 if group.title in ("positional arguments", "options") else 3
 
 
 def arrange(argv: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ from thermofit_pl.cli.arguments import (
     whole_numbers_first,
 )
 from thermofit_pl.cli.building import about_trainer, listed, optimizer_of, place_files
+from thermofit_pl.cli.columns import print_columns
 from thermofit_pl.cli.option_names import training_option
 from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
@@ -119,6 +120,7 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settles the learning rate, and looks at the checkpoint before anything is built."""
         config = self.config[self.subcommand]
+        print_columns(config.data)
         refuse_unused(config.trainer)
         refuse_precision(config.trainer.precision, config.model.dtype)
         settle_learning_rate(config, lambda: self.parser.parse_args(self.args, defaults=False)[self.command])

@@ -134,12 +134,21 @@ class _Beginning:
             return record, record.cells, record.after
         last = LINES if options.first_line is None else min(LINES, options.first_line - 1)
         found = next((record for record in map(self.best, range(self.start, last)) if self.holds_all(record)), None)
-        record = found or self.best(self.start)
+        record = found or self.best(self.start if self.wanted else self.likely(last))
         if found is None:
             self.refuse_torn(record)
             self.refuse_guesses(record, any)
         self.refuse_guesses(record, all)
         return record, record.cells, record.after
+
+    def likely(self, last: int) -> int:
+        """Returns the first line with cells as many as the line below has; the first line if there is none."""
+        for at in range(self.start, min(last, len(self.lines) - 1)):
+            record = self.best(at)
+            below = self.record(record.after, record.separator) if record.after < len(self.lines) else record
+            if len(record.cells) > 1 and len(below.cells) == len(record.cells):
+                return at
+        return self.start
 
     def line(self, number: int, setting: Setting) -> int:
         """Returns the index of a line that was named."""

@@ -190,6 +190,7 @@ class ReadingsDataModule(LightningDataModule):
         self._failed: InputError | None = None
         self._share = (0, 1)
         self._digest: str | None = None
+        self._trained_on: str | None = None  # the SHA-256 that a checkpoint names
         self._source: Source | None = None
 
     def _refuse_nonsense(self) -> None:
@@ -317,10 +318,11 @@ class ReadingsDataModule(LightningDataModule):
         """
         if (unit := state.get("unit", self.units.reference)) != self.units.reference:
             raise InputError(
-                f"--data.unit: expected {unit}, in which the checkpoint's line is, but got {self.units.reference}; "
-                f"add --data.unit {unit}"
+                Setting("unit"),
+                f": expected {unit}, in which the checkpoint's line is, but got {self.units.reference}; add ",
+                Setting("unit", unit),
             )
-        known = state.get("data_sha256")
+        known = self._trained_on = state.get("data_sha256")
         if self._stage == "fit":
             now = self.provenance().data_sha256
         elif self.table is not None and self.split and self._stage != "predict" and not any(self.paths.values()):
@@ -397,6 +399,8 @@ class ReadingsDataModule(LightningDataModule):
             return f"the readings of {Path(path).name}"
         if self.held_out(part):
             return f"held-out readings of {Path(self.path).name}"
+        if self.table is not None and self._trained_on is not None and self.table.sha256() != self._trained_on:
+            return f"all readings of {Path(self.path).name}"
         return f"all readings of {Path(self.path).name}, those that it was trained on too"
 
     def held_out(self, part: Part) -> bool:
