@@ -183,7 +183,7 @@ class PairedTable(Table):
         self._hash: FileHash | None = None
         self._pairs: pl.DataFrame | None = None
         self.files = tuple(dict.fromkeys([*self._shown.files, *self._standard.files]))
-        self.columns = self._shown.columns
+        self.columns, self.probes = self._shown.columns, self._shown.probes
         self.n_bytes = 0  # each process reads them whole
         self.dropped = 0
         self._remarks = list(dict.fromkeys(filter(None, [self._shown.left_out, self._standard.left_out])))
