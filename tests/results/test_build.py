@@ -19,8 +19,8 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.functional.scales import SCALES
 from thermofit_pl.metrics.least_squares import Autocorrelation, least_squares
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.results.analyse import Evidence
-from thermofit_pl.results.build import Ended, conclude
+from thermofit_pl.results.analyse import Analysis
+from thermofit_pl.results.build import OptimizerOutcome, build
 from thermofit_pl.results.columns import single
 from thermofit_pl.results.fit import fit
 from thermofit_pl.tables.sample import Sample
@@ -34,17 +34,17 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     moments.update(torch.from_numpy(x), torch.from_numpy(y))
     sample.add(Block(x, y, None, Path("t.csv"), range(2, len(x) + 2)))
     log = options.pop("log", None)
-    evidence = Evidence.of(moments, least_squares(moments, log), sample, log)
-    return single(conclude(evidence, **options), Source(data_name="t.csv"))
+    evidence = Analysis.of(moments, least_squares(moments, log), sample, log)
+    return single(build(evidence, **options), Source(data_name="t.csv"))
 
 
-def at(w: float, b: float, tolerance: float, factor: float | None = None) -> Ended:
+def at(w: float, b: float, tolerance: float, factor: float | None = None) -> OptimizerOutcome:
     """Where SGD ended; with a factor of its normalisation, the forecast can be made."""
     moments = Moments()
     moments.update(torch.from_numpy(X), torch.from_numpy(Y))
     w_, b_, tolerance_ = (torch.tensor([value], dtype=torch.float64) for value in (w, b, tolerance))
     zero, one = torch.zeros_like(w_), torch.ones_like(w_)
-    return Ended.at(
+    return OptimizerOutcome.at(
         w_,
         b_,
         moments,

@@ -182,14 +182,14 @@ def test_a_run_that_resumes_within_an_epoch_goes_on_with_the_next_batch() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"normalization": 0.0}, "--data.normalization: expected a positive factor, 'standard' or 'none', but got 0.0"),
-        ({"batch_size": 0}, "--data.batch_size: expected a whole number from 1, or null, but got 0"),
-        ({"val_fraction": 1.0}, "--data.val_fraction: expected a number from 0 to less than 1, but got 1.0"),
-        ({"test_fraction": -0.1}, "--data.test_fraction: expected a number from 0 to less than 1, but got -0.1"),
+        ({"normalization": 0.0}, "normalization: expected a positive factor, 'standard' or 'none', but got 0.0"),
+        ({"batch_size": 0}, "batch_size: expected a whole number from 1, or null, but got 0"),
+        ({"val_fraction": 1.0}, "val_fraction: expected a number from 0 to less than 1, but got 1.0"),
+        ({"test_fraction": -0.1}, "test_fraction: expected a number from 0 to less than 1, but got -0.1"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "expected a sum below 1"),
         ({"val_fraction": 0.5, "val_path": "x.csv"}, "expected one of them, but got both"),
-        ({"seed": -1}, "--data.seed: expected a whole number from 0, but got -1"),
-        ({"path": "x.csv"}, "--data.indication: expected the name of a column"),
+        ({"seed": -1}, "seed: expected a whole number from 0, but got -1"),
+        ({"path": "x.csv"}, "indication: expected the name of a column"),
     ],
 )
 def test_options_without_sense_are_refused(options: dict[str, Any], message: str) -> None:

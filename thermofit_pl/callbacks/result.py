@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
-from thermofit_pl.results.analyse import Evidence
-from thermofit_pl.results.build import Ended, conclude
+from thermofit_pl.results.analyse import Analysis
+from thermofit_pl.results.build import OptimizerOutcome, build
 from thermofit_pl.results.columns import single, tabulate
 from thermofit_pl.training.convergence import tolerances
 from thermofit_pl.training.datamodule import ReadingsDataModule
@@ -40,7 +40,7 @@ class WriteCalibration(Callback):
         self.path = folder / "calibration.json"
         self.calibration: Calibration | Calibrations | None = None
         self._csv = csv
-        self._evidence: Future[Evidence] | None = None
+        self._evidence: Future[Analysis] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts to examine the readings, beside the optimiser, which needs nothing of that."""
@@ -48,7 +48,7 @@ class WriteCalibration(Callback):
         if isinstance(data, ReadingsDataModule) and trainer.is_global_zero:
             train = data.moments["train"]
             worker = ThreadPoolExecutor(1)
-            self._evidence = worker.submit(Evidence.of, train, data.line, data.sample, data.log, data.units.reference)
+            self._evidence = worker.submit(Analysis.of, train, data.line, data.sample, data.log, data.units.reference)
             worker.shutdown(wait=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -57,7 +57,7 @@ class WriteCalibration(Callback):
         if not isinstance(data, ReadingsDataModule) or self._evidence is None:
             return
         module = calibration_module(pl_module)
-        result = conclude(
+        result = build(
             self._evidence.result(),
             ended=ended(module, data, trainer.optimizers[0]),
             finish="least_squares" if module.finish == "least_squares" else "sgd",
@@ -82,12 +82,12 @@ class WriteCalibration(Callback):
                 self.calibration.save(self.path.with_suffix(".csv"))
 
 
-def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.optim.Optimizer) -> Ended:
+def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.optim.Optimizer) -> OptimizerOutcome:
     """Compares where the optimiser ended with the least-squares lines."""
     raw = data.moments["train"]
     w, b = (value.cpu() for value in module.raw)
     plain = is_plain_sgd(optimizer) and data.batch_size is None
-    return Ended.at(
+    return OptimizerOutcome.at(
         w,
         b,
         raw,

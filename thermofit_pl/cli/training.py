@@ -37,7 +37,7 @@ from thermofit_pl.cli.option_names import training_option
 from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
 from thermofit_pl.cli.trust import misshapen, read_configuration
-from thermofit_pl.cli.warning_filters import quiet
+from thermofit_pl.cli.warning_filters import filtered_warnings
 from thermofit_pl.distributed.collectives import barrier, destroy
 from thermofit_pl.distributed.environment import is_first, launched
 from thermofit_pl.distributed.exit_reason import ExitReason, prints
@@ -289,7 +289,7 @@ def main(argv: list[str], signals: Signals) -> int:
     whole_numbers_first()
     cli = CLI.__new__(CLI)
     cli.signals, cli.built = signals, None
-    with quiet(), Heartbeat(processes.say):
+    with filtered_warnings(), Heartbeat(processes.say):
         try:
             args = arrange(argv)
             cli.command = args[0]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def filtered_warnings() -> Iterator[None]:
     """Silences what a user can do nothing about, for as long as a command runs."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     wanted = [logging.getLogger(f"lightning.pytorch.callbacks.{name}") for name in ("model_summary", "early_stopping")]

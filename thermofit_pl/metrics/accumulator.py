@@ -26,7 +26,7 @@ PENDING = 1 << 20  # readings of a fleet that are added at once: as many as inst
 FORMED = 64  # blocks of one instrument that are merged at once
 
 
-class Intake:
+class Accumulator:
     """Takes readings in, a block at a time.
 
     Args:
@@ -40,7 +40,7 @@ class Intake:
         moments: Of each part's readings.
         sample: Of the training readings.
         lags: Products of neighbours among the training readings, if they are a log, by instrument.
-        instruments: The names of the instruments, in the order of the moments, once ``arrange`` has run; None for one.
+        instruments: The names of the instruments, in the order of the moments, once ``reindex`` has run; None for one.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class Intake:
             pending.append(block)
             self._instruments = max(self._instruments, int(block.instrument.max()) + 1)
             if sum(len(each.indication) for each in pending) >= max(PENDING, self._instruments):
-                self._flush(part)
+                self._flush_part(part)
             return
         if part == "train":
             self._pair(0, block)
         formed = self._formed[part]
         formed.append(self.moments[part].formed(block.indication, block.reference))
         if len(formed) == FORMED:
-            self._flush(part)
+            self._flush_part(part)
 
-    def _flush(self, part: Part) -> None:
+    def _flush_part(self, part: Part) -> None:
         """Adds what was put off to the moments."""
         if formed := self._formed[part]:
             self.moments[part].absorb(*as_parts(formed))
@@ -116,17 +116,17 @@ class Intake:
         if self.lags is not None:
             self.lags.setdefault(instrument, LagProducts()).add(block)
 
-    def end(self) -> None:
+    def flush(self) -> None:
         """Adds what was put off, and waits for it."""
         for part in PARTS:
-            self._flush(part)
+            self._flush_part(part)
         self._wait()
         if self._worker is not None:
             self._worker.shutdown()
         self._worker = self._adding = None  # neither can go to another process
 
-    def arrange(self, names: Sequence[str] | None) -> None:
-        """Puts the instruments into the order of their names, the same on every process, once the intake has ended.
+    def reindex(self, names: Sequence[str] | None) -> None:
+        """Puts the instruments into the order of their names, the same on every process, once all readings have ended.
 
         Args:
             names: The name of each code that blocks have used; None where there is one instrument.
@@ -142,7 +142,7 @@ class Intake:
             self.lags = {int(index[code]): lags for code, lags in self.lags.items()}
         self.instruments = everywhere
 
-    def exchange(self) -> None:
+    def all_reduce(self) -> None:
         """Merges what all processes took in, once; every process must call it."""
         self.moments = {part: moments.synced() for part, moments in self.moments.items()}
         self.sample = Sample.merged(all_gather(self.sample))

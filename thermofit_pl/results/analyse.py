@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Analysis:
     """What the readings say of every instrument's least-squares line, each array of shape ``(instruments,)``.
 
     Attributes:
@@ -49,7 +49,7 @@ class Evidence:
     @classmethod
     def of(
         cls, moments: Moments, line: Fit, sample: Sample, log: Autocorrelation | None = None, unit: str = CELSIUS
-    ) -> Evidence:
+    ) -> Analysis:
         """Examines the readings.
 
         Args:

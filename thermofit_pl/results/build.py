@@ -25,7 +25,7 @@ from thermofit_pl.metrics.least_squares import (
     steps_needed,
 )
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.results.analyse import Evidence
+from thermofit_pl.results.analyse import Analysis
 
 if TYPE_CHECKING:
     from thermofit_pl.functional.scales import Scale
@@ -34,7 +34,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Ended:
+class OptimizerOutcome:
     """Where an optimiser ended, and how far from the least-squares line; tensors of shape ``(instruments,)``.
 
     Attributes:
@@ -71,7 +71,7 @@ class Ended:
         steps: int,
         learning_rate: float,
         advice: Callable[[int | None], str],
-    ) -> Ended:
+    ) -> OptimizerOutcome:
         """Compares w and b with the least-squares line.
 
         Args:
@@ -109,8 +109,8 @@ class Result:
     numbers: dict[str, FloatArray]
     whole: dict[str, NDArray[np.int64] | NDArray[np.bool_]]
     errors: Errors
-    evidence: Evidence
-    ended: Ended | None
+    evidence: Analysis
+    ended: OptimizerOutcome | None
     snap: str | None
     finish: str
 
@@ -120,8 +120,8 @@ class Result:
         return np.isfinite(self.numbers["w"]) & np.isfinite(self.evidence.free["w"])
 
 
-def conclude(
-    evidence: Evidence, *, ended: Ended | None = None, finish: str = "least_squares", snap: str | None = None
+def build(
+    evidence: Analysis, *, ended: OptimizerOutcome | None = None, finish: str = "least_squares", snap: str | None = None
 ) -> Result:
     """Returns what a fit found of every instrument.
 
@@ -153,7 +153,7 @@ def conclude(
 
 
 def _held(
-    moments: Moments, free: dict[str, FloatArray], ended: Ended | None, snap: Scale | None
+    moments: Moments, free: dict[str, FloatArray], ended: OptimizerOutcome | None, snap: Scale | None
 ) -> dict[str, FloatArray]:
     """Returns the lines to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
     keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "dof", "below_rounding")

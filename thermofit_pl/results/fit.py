@@ -13,10 +13,10 @@ from thermofit_pl.calibration.records import Source
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.arrays import arrays, numbers
 from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, as_unit
-from thermofit_pl.metrics.accumulator import Intake
+from thermofit_pl.metrics.accumulator import Accumulator
 from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
-from thermofit_pl.results.analyse import Evidence
-from thermofit_pl.results.build import conclude
+from thermofit_pl.results.analyse import Analysis
+from thermofit_pl.results.build import build
 from thermofit_pl.results.columns import single, tabulate
 from thermofit_pl.tables.frames import column_of, is_frame, seconds
 from thermofit_pl.tables.labels import Labels
@@ -139,19 +139,19 @@ def fit(
         unit=unit,
         indication_unit=indication_unit,
     )
-    intake = Intake(fleet=codes is not None, log=times is not None)
+    accumulator = Accumulator(fleet=codes is not None, log=times is not None)
     for block in _blocks(x, y, times, codes):
-        intake.add("train", block)
-    intake.end()
-    intake.arrange(None if codes is None else labels.names())
-    moments = intake.moments["train"]
+        accumulator.add("train", block)
+    accumulator.flush()
+    accumulator.reindex(None if codes is None else labels.names())
+    moments = accumulator.moments["train"]
     if codes is None:
         refuse_no_curve(moments, "The readings")
-    log = intake.autocorrelation()
-    result = conclude(Evidence.of(moments, least_squares(moments, log), intake.sample, log, unit))
-    if intake.instruments is None:
+    log = accumulator.autocorrelation()
+    result = build(Analysis.of(moments, least_squares(moments, log), accumulator.sample, log, unit))
+    if accumulator.instruments is None:
         return single(result, source)
-    return tabulate(result, intake.instruments, source, instrument_column=columns["instrument"])
+    return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])
 
 
 def _given(readings: tuple[Any, ...], named: dict[str, Any], time: Any) -> tuple[dict[str, Any], dict[str, str | None]]:

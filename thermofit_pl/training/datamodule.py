@@ -17,7 +17,7 @@ from thermofit_pl.calibration.records import Source
 from thermofit_pl.distributed.collectives import all_gather, is_shared, raise_together
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
-from thermofit_pl.metrics.accumulator import Intake, one_thread
+from thermofit_pl.metrics.accumulator import Accumulator, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
 from thermofit_pl.tables.options import PairOptions, TableOptions
@@ -186,7 +186,7 @@ class ReadingsDataModule(LightningDataModule):
         self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
         self._stage = ""
-        self._intake: Intake | None = None
+        self._accumulator: Accumulator | None = None
         self._failed: InputError | None = None
         self._share = (0, 1)
         self._digest: str | None = None
@@ -196,21 +196,35 @@ class ReadingsDataModule(LightningDataModule):
     def _refuse_nonsense(self) -> None:
         rule = self.normalization_rule
         if not isinstance(rule, str) and not (math.isfinite(rule) and rule > 0):
-            raise InputError(f"--data.normalization: expected a positive factor, 'standard' or 'none', but got {rule}")
+            raise InputError(
+                Setting("normalization"), f": expected a positive factor, 'standard' or 'none', but got {rule}"
+            )
         if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"--data.batch_size: expected a whole number from 1, or null, but got {self.batch_size}")
+            raise InputError(
+                Setting("batch_size"), f": expected a whole number from 1, or null, but got {self.batch_size}"
+            )
         if self.seed < 0:
-            raise InputError(f"--data.seed: expected a whole number from 0, but got {self.seed}")
+            raise InputError(Setting("seed"), f": expected a whole number from 0, but got {self.seed}")
         for part in ("val", "test"):
             fraction = getattr(self.split, part)
             if not 0 <= fraction < 1:
-                raise InputError(f"--data.{part}_fraction: expected a number from 0 to less than 1, but got {fraction}")
+                raise InputError(
+                    Setting(f"{part}_fraction"), f": expected a number from 0 to less than 1, but got {fraction}"
+                )
             if fraction and self.paths[part]:
-                raise InputError(f"--data.{part}_fraction and --data.{part}_path: expected one of them, but got both")
+                raise InputError(
+                    Setting(f"{part}_fraction"),
+                    " and ",
+                    Setting(f"{part}_path"),
+                    ": expected one of them, but got both",
+                )
         if self.split.val + self.split.test >= 1:
             raise InputError(
-                "--data.val_fraction and --data.test_fraction: expected a sum below 1, so that readings are left to "
-                f"train on, but got {self.split.val + self.split.test:g}"
+                Setting("val_fraction"),
+                " and ",
+                Setting("test_fraction"),
+                ": expected a sum below 1, so that readings are left to "
+                f"train on, but got {self.split.val + self.split.test:g}",
             )
 
     def setup(self, stage: str) -> None:
@@ -224,7 +238,7 @@ class ReadingsDataModule(LightningDataModule):
             part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
             self.table = self.open(part, reference=stage != "predict")
             return
-        if self._intake is None and self._failed is None:
+        if self._accumulator is None and self._failed is None:
             self.read(self._rank())
         if not hasattr(self, "moments"):
             raise_together(self._failed)  # the first time that they meet: reading takes each its own time
@@ -258,32 +272,34 @@ class ReadingsDataModule(LightningDataModule):
         whole = table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
         self._share = (0, 1) if whole else share
         fleet = self.instrument is not None or table.instruments() is not None
-        intake = Intake(fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed)
-        self._intake = intake
+        accumulator = Accumulator(
+            fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed
+        )
+        self._accumulator = accumulator
         shown, size = self.progress, table.n_bytes
         progress = None if shown is None else lambda done: shown(done, size)
         for part, block in self.split.cut(table, table.blocks(share=self._share, progress=progress)):
-            intake.add(part, block)
+            accumulator.add(part, block)
         for part in ("val", "test"):
             if self.paths[part] and self._share[0] == 0:
                 for block in self.open(part).blocks():
-                    intake.add(part, block)
-        intake.end()
+                    accumulator.add(part, block)
+        accumulator.flush()
         self._digest = table.sha256() if self._share[0] == 0 else None  # it refuses a table that changed meanwhile
 
     def _finish(self) -> None:
         """Merges what the processes read, and takes the line and the normalisation from it."""
-        assert self._intake is not None
+        assert self._accumulator is not None
         assert self.table is not None
-        intake, table = self._intake, self.table
-        intake.arrange(table.instruments())
+        accumulator, table = self._accumulator, self.table
+        accumulator.reindex(table.instruments())
         dropped = table.dropped
         if self._share[1] > 1:
-            intake.exchange()
+            accumulator.all_reduce()
             dropped = sum(all_gather(dropped))
             self._digest = all_gather(self._digest)[0]
-        train = intake.moments["train"]
-        self.instruments = intake.instruments
+        train = accumulator.moments["train"]
+        self.instruments = accumulator.instruments
         if self.instruments is None:
             refuse_no_curve(train, Path(self.path).name, self.indication)
         names = [file.name for file in table.files]
@@ -291,9 +307,9 @@ class ReadingsDataModule(LightningDataModule):
         self._source = Source(
             self.indication, self.reference, name, self._digest, dropped, self.units.reference, self.units.indication
         )
-        self.moments, self.sample = intake.moments, intake.sample
+        self.moments, self.sample = accumulator.moments, accumulator.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
-        self.log = self._alike(intake.autocorrelation())
+        self.log = self._alike(accumulator.autocorrelation())
         self.line = least_squares(train, self.log)
 
     def _alike(self, log: Autocorrelation | None) -> Autocorrelation | None:
@@ -331,8 +347,12 @@ class ReadingsDataModule(LightningDataModule):
             return
         if None not in (known, now) and known != now:
             raise InputError(
-                f"--data.path: expected the readings that the checkpoint was made from, but {Path(self.path).name} "
-                "holds others; start a new fit, or name readings to score with --data.val_path or --data.test_path"
+                Setting("path"),
+                f": expected the readings that the checkpoint was made from, but {Path(self.path).name} "
+                "holds others; start a new fit, or name readings to score with ",
+                Setting("val_path"),
+                " or ",
+                Setting("test_path"),
             )
 
     def open(self, part: Part = "train", *, reference: bool = True) -> Table:
@@ -414,8 +434,8 @@ class ReadingsDataModule(LightningDataModule):
             moments = train.normalized(self.normalization.offset, self.normalization.scale)
             moments.moments[~moments.has_curve] = 0.0  # SGD leaves an instrument that has no curve where it is
             return FullBatch(moments)
-        assert self._intake is not None
-        indication, reference, instrument = self._intake.readings("train")
+        assert self._accumulator is not None
+        indication, reference, instrument = self._accumulator.readings("train")
         scaled = self.normalization.of_features(features_of(train.curve, indication), instrument)[:, 0]
         return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
 
@@ -486,5 +506,7 @@ class ReadingsDataModule(LightningDataModule):
 
 def _named(option: str, column: str | None) -> str:
     if column is None:
-        raise InputError(f"--data.{option}: expected the name of a column, as --data.path names a table, but got none")
+        raise InputError(
+            Setting(option), ": expected the name of a column, as ", Setting("path"), " names a table, but got none"
+        )
     return column
