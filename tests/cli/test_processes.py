@@ -263,6 +263,7 @@ def test_scores_and_predictions_on_several_processes_are_those_of_one(tables: Pa
     assert (done.returncode, done.stderr) == (0, "")
     for what in ("validate", "test"):
         scores = [json.loads((tmp_path / f"{what} {n}" / "metrics.json").read_text()) for n in (1, 2, 4)]
+        assert len({each.pop("step") for each in scores}) == 1  # by which loggers place them
         assert len(scores[0]) == 4
         for score in scores[1:]:
             assert score == pytest.approx(scores[0], rel=1e-12, abs=1e-12)
