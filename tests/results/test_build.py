@@ -45,7 +45,7 @@ def at(w: float, b: float, tolerance: float, factor: float | None = None) -> Opt
     w_, b_, tolerance_ = (torch.tensor([value], dtype=torch.float64) for value in (w, b, tolerance))
     zero, one = torch.zeros_like(w_), torch.ones_like(w_)
     return OptimizerOutcome.at(
-        w_,
+        w_[:, None],
         b_,
         moments,
         normalized=None if factor is None else moments.normalized(zero, one * factor),

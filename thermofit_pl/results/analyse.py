@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermofit_pl.functional.diagnostics import Errors, diagnose
-from thermofit_pl.functional.distributions import tail_of_f
+from thermofit_pl.functional.distributions import coverage_factor, tail_of_f
 from thermofit_pl.functional.scales import Differences, compare
+from thermofit_pl.functional.uncertainty import INDEPENDENT, SOURCES
 from thermofit_pl.functional.units import CELSIUS
-from thermofit_pl.metrics.least_squares import Autocorrelation, Fit
+from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, Autocorrelation, Fit
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.tables.sample import Sample
 
@@ -21,11 +22,17 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the readings say of every instrument's least-squares line, each array of shape ``(instruments,)``.
+    """What the readings say of every instrument's least-squares curve, each array of shape ``(instruments,)``.
 
     Attributes:
         moments: Of the raw readings.
-        free: The lines' numbers, by the names of ``Line``'s attributes.
+        fit: The curves, with the uncertainties that hold.
+        k: Coverage factor of u_line; NaN where it is unknown.
+        u_dof: Degrees of freedom of u_line.
+        source: Where u_line comes from, an index of ``functional.uncertainty.SOURCES``.
+        lower_bound: Whether u_line is no more than a lower bound.
+        u_reading: Standard deviation of the error of one new reading [°C].
+        reading_dof: Its degrees of freedom.
         sample: The readings that the errors were looked at of.
         log: Autocorrelation, if the readings are a log.
         errors: What the errors say.
@@ -37,7 +44,13 @@ class Analysis:
     """
 
     moments: Moments
-    free: dict[str, FloatArray]
+    fit: Fit
+    k: FloatArray
+    u_dof: FloatArray
+    source: NDArray[np.int64]
+    lower_bound: NDArray[np.bool_]
+    u_reading: FloatArray
+    reading_dof: FloatArray
     sample: Sample
     log: Autocorrelation | None
     errors: Errors
@@ -48,40 +61,46 @@ class Analysis:
 
     @classmethod
     def of(
-        cls, moments: Moments, line: Fit, sample: Sample, log: Autocorrelation | None = None, unit: str = CELSIUS
+        cls, moments: Moments, fit: Fit, sample: Sample, log: Autocorrelation | None = None, unit: str = CELSIUS
     ) -> Analysis:
         """Examines the readings.
 
         Args:
             moments: Of the raw readings.
-            line: Their least-squares lines.
+            fit: Their least-squares curves.
             sample: Readings to look at for what the moments don't tell.
             log: Autocorrelation, if the readings are a log.
             unit: The reference's.
         """
-        free = {name: value.double().numpy() for name, value in vars(line).items() if name not in ("U", "sound")}
-        free |= {name: free[name][:, 0] for name in ("w", "pivot", "u_w", "cov_wb")}
-        dof = np.maximum(free["n"] - 2, 1)
+        w, b, s, n, dof = (value.numpy() for value in (fit.w[:, 0], fit.b, fit.s, fit.n, fit.dof))
+        u_w = fit.u_w[:, 0].numpy()
+        known = np.isfinite(s) & (dof > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            f = np.where(free["u_w"] > 0, (free["w"] / free["u_w"]) ** 2, math.nan)
+            f = np.where(u_w > 0, (w / u_w) ** 2, math.nan)
         return cls(
             moments=moments,
-            free=free,
+            fit=fit,
+            k=factors(dof, known),
+            u_dof=dof,
+            source=np.full(len(n), SOURCES.index(INDEPENDENT)),
+            lower_bound=np.zeros(len(n), np.bool_),
+            u_reading=s,
+            reading_dof=dof,
             sample=sample,
             log=log,
-            errors=_errors(moments, free, sample, log, free["w"], free["b"], free["s"]),
+            errors=_errors(moments, fit, sample, log, w, b, s),
             differences=compare(
-                free["w"],
-                free["b"],
+                w,
+                b,
                 np.stack([moments.lowest.numpy(), moments.highest.numpy()], axis=-1),
-                u_w=free["u_w"],
-                u_pivot=free["u_pivot"],
-                pivot=free["pivot"],
-                dof=free["n"] - 2,
-                below_rounding=free["below_rounding"].astype(bool),
+                u_w=u_w,
+                u_pivot=fit.u_pivot.numpy(),
+                pivot=fit.pivot[:, 0].numpy(),
+                dof=n - 2,
+                below_rounding=fit.below_rounding.numpy(),
                 unit=unit,
             ),
-            slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), dof)),
+            slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(dof, 1))),
             unit=unit,
             common=common_line(moments),
         )
@@ -94,12 +113,18 @@ class Analysis:
             b: Intercepts, shape ``(instruments,)`` [°C].
             s: Standard deviations of the errors [°C]; NaN where there is none.
         """
-        return _errors(self.moments, self.free, self.sample, self.log, w, b, s)
+        return _errors(self.moments, self.fit, self.sample, self.log, w, b, s)
+
+
+def factors(dof: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
+    """Returns Student's t of each of many degrees of freedom, of which few differ; NaN where nothing is known."""
+    dofs, at = np.unique(np.where(known, dof, 1.0), return_inverse=True)
+    return np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
 
 
 def _errors(
     moments: Moments,
-    free: dict[str, FloatArray],
+    fit: Fit,
     sample: Sample,
     log: Autocorrelation | None,
     w: FloatArray,
@@ -115,8 +140,8 @@ def _errors(
         w,
         b,
         s=s,
-        n=free["n"],
-        pivot=free["pivot"],
+        n=fit.n.numpy(),
+        pivot=fit.pivot[:, 0].numpy(),
         sxx=moments.sxx.numpy(),
         rho=rho,
     )

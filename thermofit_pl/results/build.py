@@ -16,16 +16,10 @@ from torch import Tensor
 
 from thermofit_pl import __version__
 from thermofit_pl.functional.diagnostics import Errors
-from thermofit_pl.functional.distributions import coverage_factor
 from thermofit_pl.functional.scales import scales_in
-from thermofit_pl.metrics.least_squares import (
-    COVERAGE_PROBABILITY,
-    distance,
-    rounding,
-    steps_needed,
-)
+from thermofit_pl.metrics.least_squares import distance, rounding, steps_needed
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.results.analyse import Analysis
+from thermofit_pl.results.analyse import Analysis, factors
 
 if TYPE_CHECKING:
     from thermofit_pl.functional.scales import Scale
@@ -35,15 +29,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class OptimizerOutcome:
-    """Where an optimiser ended, and how far from the least-squares line; tensors of shape ``(instruments,)``.
+    """Where an optimiser ended, and how far from the least-squares curve; tensors of shape ``(instruments,)``.
 
     Attributes:
-        w: Slope, for raw indications [°C per indicated unit].
+        w: Coefficients of the features, shape ``(instruments, features)``, for raw indications.
         b: Intercept, for raw indications [°C].
         steps: How many steps it took.
         learning_rate: The last one.
         loss: The MSE at w and b [°C²].
-        distance: Largest distance from the least-squares line over the calibrated range [°C].
+        distance: Largest distance from the least-squares curve over the calibrated range [°C].
         converged: Whether that is within the tolerance.
         more: How many more steps it needs; inf where none can be forecast.
         advice: What to change, for so many more steps (None where there is no forecast).
@@ -72,10 +66,10 @@ class OptimizerOutcome:
         learning_rate: float,
         advice: Callable[[int | None], str],
     ) -> OptimizerOutcome:
-        """Compares w and b with the least-squares line.
+        """Compares w and b with the least-squares curve.
 
         Args:
-            w: Slope, for raw indications.
+            w: Coefficients of the features, for raw indications.
             b: Intercept.
             raw: Moments of the raw readings.
             normalized: Moments as plain full-batch SGD saw them; None for another optimiser, of which no forecast can
@@ -117,7 +111,8 @@ class Result:
     @property
     def has_line(self) -> NDArray[np.bool_]:
         """Which instruments have a line, shape ``(instruments,)``; a scale's and SGD's do without readings too."""
-        return np.isfinite(self.numbers["w"]) & np.isfinite(self.evidence.free["w"])
+        known: NDArray[np.bool_] = self.evidence.fit.w.isfinite().all(dim=-1).numpy()
+        return known & np.isfinite(self.numbers["w"])
 
 
 def build(
@@ -131,20 +126,18 @@ def build(
         finish: ``least_squares``, or ``sgd`` to hold the optimiser's lines.
         snap: Named scale whose exact conversion to hold.
     """
-    moments, free = evidence.moments, evidence.free
+    moments, fit = evidence.moments, evidence.fit
     exact = None if snap is None else scales_in(evidence.unit)[snap]
-    held = _held(moments, free, ended if finish == "sgd" else None, exact)
-    known = np.isfinite(held["s"]) & (held["dof"] > 0)
-    dofs, at = np.unique(np.where(known, held["dof"], 1.0), return_inverse=True)
-    held["coverage_factor"] = np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
+    held = _held(evidence, ended if finish == "sgd" else None, exact)
     held |= {"low": moments.lowest.numpy(), "high": moments.highest.numpy()}
-    held |= {"indication_mean": free["pivot"], "r_squared": free["r_squared"]}
+    held |= {"indication_mean": fit.pivot[:, 0].numpy(), "r_squared": fit.r_squared.numpy()}
     below = held.pop("below_rounding").astype(bool)
-    whole = {"n": free["n"].astype(np.int64), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
+    whole = {"n": fit.n.long().numpy(), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
+    own = exact is None and (ended is None or finish != "sgd")
     return Result(
         numbers=held,
         whole=whole,
-        errors=evidence.errors if held["w"] is free["w"] else evidence.errors_about(held["w"], held["b"], held["s"]),
+        errors=evidence.errors if own else evidence.errors_about(held["w"], held["b"], held["s"]),
         evidence=evidence,
         ended=ended,
         snap=snap,
@@ -152,25 +145,26 @@ def build(
     )
 
 
-def _held(
-    moments: Moments, free: dict[str, FloatArray], ended: OptimizerOutcome | None, snap: Scale | None
-) -> dict[str, FloatArray]:
+def _held(evidence: Analysis, ended: OptimizerOutcome | None, snap: Scale | None) -> dict[str, FloatArray]:
     """Returns the lines to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
-    keys = ("w", "b", "u_w", "u_b", "cov_wb", "u_pivot", "s", "rmse", "dof", "below_rounding")
-    held = {key: free[key] for key in keys}
+    moments, fit = evidence.moments, evidence.fit
+    held = {key: getattr(fit, key)[:, 0].numpy() for key in ("w", "u_w", "cov_wb")}
+    held |= {key: getattr(fit, key).numpy() for key in ("b", "u_b", "u_pivot", "s", "rmse", "dof", "below_rounding")}
+    held["coverage_factor"] = evidence.k
     uncertain = ("u_w", "u_b", "cov_wb", "u_pivot")
     if snap is not None:
         w, b = (torch.full_like(moments.count, value) for value in (snap.w, snap.b))
         rmse = moments.mse(w, b).sqrt()
         exact = rmse <= rounding(moments, w, b)
-        rmse = torch.where(exact, 0.0, rmse)
-        held |= dict.fromkeys(uncertain, np.zeros_like(free["w"]))
-        held |= {"w": w.numpy(), "b": b.numpy(), "s": rmse.numpy(), "rmse": rmse.numpy(), "dof": free["n"]}
-        held["below_rounding"] = exact.double().numpy()
+        rmse, n = torch.where(exact, 0.0, rmse), fit.n.numpy()
+        held |= dict.fromkeys(uncertain, np.zeros_like(n))
+        held |= {"w": w.numpy(), "b": b.numpy(), "s": rmse.numpy(), "rmse": rmse.numpy(), "dof": n}
+        held["coverage_factor"] = factors(n, np.isfinite(held["s"]) & (n > 0))
+        held["below_rounding"] = exact.numpy()
     elif ended is not None:
         rmse = moments.mse(ended.w, ended.b).sqrt()
-        held |= {"w": ended.w.numpy(), "b": ended.b.numpy(), "rmse": rmse.numpy()}
-        for key in (*uncertain, "s"):
+        held |= {"w": ended.w[:, 0].numpy(), "b": ended.b.numpy(), "rmse": rmse.numpy()}
+        for key in (*uncertain, "s", "coverage_factor"):
             held[key] = np.where(ended.converged.numpy(), held[key], math.nan)
     return held
 

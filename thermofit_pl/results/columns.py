@@ -102,9 +102,9 @@ def statuses(result: Result) -> pl.Series:
     """Says of each instrument ``ok``, or why it has no line, or what its line lacks."""
     import polars as pl
 
-    n, has_line, free = result.whole["n"], result.has_line, result.evidence.free
+    n, has_line, fit = result.whole["n"], result.has_line, result.evidence.fit
     level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL)
-    equal_references = has_line & (free["w"] == 0) & (free["rmse"] == 0)
+    equal_references = has_line & (fit.w == 0).all(dim=-1).numpy() & (fit.rmse == 0).numpy()
     reasons = [
         (n == 0, "no readings"),
         (n == 1, "fewer than two readings"),
@@ -161,7 +161,7 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     if ended is None:
         return pl.Series("sgd", [None] * len(has_line), dtype=pl.Struct({"w": pl.Float64}))
     w, b, loss, away, converged, more = (
-        tensor.numpy() for tensor in (ended.w, ended.b, ended.loss, ended.distance, ended.converged, ended.more)
+        tensor.numpy() for tensor in (ended.w[:, 0], ended.b, ended.loss, ended.distance, ended.converged, ended.more)
     )
     known = ~converged & (more < 1e15)
     needed = pl.Series(np.where(known, more, -1).astype(np.int64))
@@ -175,8 +175,8 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
         learning_rate=pl.repeat(ended.learning_rate, len(w), eager=True, dtype=pl.Float64),
         converged=pl.Series(converged),
         distance=pl.Series(away),
-        distance_w=pl.Series(w - result.evidence.free["w"]),
-        distance_b=pl.Series(b - result.evidence.free["b"]),
+        distance_w=pl.Series(w - result.evidence.fit.w[:, 0].numpy()),
+        distance_b=pl.Series(b - result.evidence.fit.b.numpy()),
         steps_needed=needed.set(needed < 0, None),
         advice=pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64)),
     )
@@ -227,7 +227,7 @@ def _snap(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
 
     here = has_line if result.snap is not None else np.zeros_like(has_line)
     scale = pl.repeat(result.snap, len(here), eager=True, dtype=pl.String)
-    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.free["rmse"], nan_to_null=True))
+    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.fit.rmse.numpy(), nan_to_null=True))
 
 
 def _struct(name: str, where: NDArray[np.bool_], **columns: pl.Series) -> pl.Series:
