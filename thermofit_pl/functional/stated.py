@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 
 FloatArray = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Stated(NamedTuple):
         return " + ".join([*parts, *([f"{100 * self.relative:g} %"] if self.relative else [])])
 
 
-def parse(stated: str | float, name: str, coverage_factor: float = 1.0) -> Stated:
+def parse(stated: str | float, name: str | Setting, coverage_factor: float = 1.0) -> Stated:
     """Returns what is stated, as a standard uncertainty.
 
     Args:
@@ -87,13 +87,14 @@ def parse(stated: str | float, name: str, coverage_factor: float = 1.0) -> State
         return Stated(relative=value / 100 / k) if match[2] else Stated(value / k)
     if _FIGURES.fullmatch(text):
         raise InputError(
-            f"{name}: expected a positive number such as 0.05, a share such as 0.1%, both as 0.05+0.1%, or the name of "
-            f"a column, but got {text!r}"
+            name,
+            ": expected a positive number such as 0.05, a share such as 0.1%, both as 0.05+0.1%, or the name of a "
+            f"column, but got {text!r}",
         )
     return Stated(column=text, divisor=k)
 
 
-def positive(value: float, name: str, text: str | None = None) -> float:
+def positive(value: float, name: str | Setting, text: str | None = None) -> float:
     """Returns a number that is positive and finite.
 
     Args:
@@ -106,7 +107,7 @@ def positive(value: float, name: str, text: str | None = None) -> float:
     """
     if not 0 < value < math.inf:
         given = f"{value:g}" if text is None else repr(text)
-        raise InputError(f"{name}: expected a positive number, but got {given}")
+        raise InputError(name, f": expected a positive number, but got {given}")
     return value
 
 

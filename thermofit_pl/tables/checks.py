@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,18 @@ if TYPE_CHECKING:
     from thermofit_pl.tables.cells import Columns, Rows
 
 LARGEST = 1e150  # the square of a larger number is infinite
+TINY = 1e-150  # and that of a smaller one is 0
 
 
-def check(path: Path, part: Part, reference: str | None, *, drop: bool, unit: str = CELSIUS) -> tuple[Columns, Rows]:
+def check(
+    path: Path,
+    part: Part,
+    reference: str | None,
+    *,
+    drop: bool,
+    unit: str = CELSIUS,
+    positive: Collection[str] = (),
+) -> tuple[Columns, Rows]:
     """Lets sound values through, at the cost of their minimum and maximum.
 
     Args:
@@ -30,6 +39,7 @@ def check(path: Path, part: Part, reference: str | None, *, drop: bool, unit: st
         reference: The column with the references, if there is one.
         drop: Whether to leave out rows with a missing or infinite value.
         unit: The references'; a temperature in it is not below absolute zero.
+        positive: The columns with standard uncertainties.
 
     Returns:
         The values of the rows that are left, and those rows.
@@ -40,6 +50,7 @@ def check(path: Path, part: Part, reference: str | None, *, drop: bool, unit: st
     values, rows = part.values, part.rows
     zero = ABSOLUTE_ZERO.get(unit, -LARGEST)
     least = {name: zero if name == reference else -LARGEST for name in values}
+    least |= dict.fromkeys(set(positive) & values.keys(), TINY)
     if is_sound(values, least):
         return values, rows
     if drop:
@@ -48,7 +59,7 @@ def check(path: Path, part: Part, reference: str | None, *, drop: bool, unit: st
     worst = [(int(np.argmin(good)), name) for name, good in _good(values, least) if not good.all()]
     if worst:
         index, name = min(worst)
-        raise _complaint(path, int(rows[index]), name, float(values[name][index]), unit)
+        raise _complaint(path, int(rows[index]), name, float(values[name][index]), unit, name in positive)
     return values, rows
 
 
@@ -65,7 +76,7 @@ def _good(values: Columns, least: Mapping[str, float]) -> Iterator[tuple[str, ND
         yield name, (column >= least[name]) & (column <= LARGEST)
 
 
-def _complaint(path: Path, row: int, column: str, value: float, unit: str) -> InputError:
+def _complaint(path: Path, row: int, column: str, value: float, unit: str, positive: bool) -> InputError:
     cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
     if np.isnan(value):
         return InputError(
@@ -83,6 +94,13 @@ def _complaint(path: Path, row: int, column: str, value: float, unit: str) -> In
     if abs(value) > LARGEST:
         return InputError(
             f"{cell} got {value:g}, whose square is too large to compute with; correct it or delete the row."
+        )
+    if positive:
+        return InputError(
+            f"{printable(path)}, row {row}: expected a positive uncertainty in column {quoted(column)}, but got "
+            f"{value:g}; correct it, or leave the cell empty and such readings out with ",
+            Setting("missing", "drop"),
+            ".",
         )
     return InputError(
         f"{printable(path)}, row {row}: expected a reference in {unit} in column {quoted(column)}, but {value:.10g} is "

@@ -23,6 +23,7 @@ from thermofit_pl.tables.hashing import FileHash
 from thermofit_pl.tables.headers import is_pattern
 from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.parts import count_rows, parts
+from thermofit_pl.tables.stated import UncertaintyOptions
 from thermofit_pl.tables.text_tables import BLOCK
 from thermofit_pl.tables.times import Times
 
@@ -48,6 +49,7 @@ class Block:
         rows: The row of each, as an editor counts, shape (N,): a text table's header is row 1; the first row of Parquet
             and Arrow is row 1.
         instrument: The instrument of each, an index into `Table.instruments()`, shape (N,); None where there is one.
+        u_reference: Standard uncertainty of each reference, positive, shape (N,) [°C]; None where none is stated.
     """
 
     indication: NDArray[np.float64]
@@ -56,6 +58,7 @@ class Block:
     file: Path
     rows: range | NDArray[np.int64]
     instrument: NDArray[np.int64] | None = None
+    u_reference: NDArray[np.float64] | None = None
 
     def take(self, chosen: NDArray[np.int64]) -> Block:
         """Returns the readings at some indices, shape (M,), in that order."""
@@ -67,6 +70,7 @@ class Block:
             self.file,
             rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
             None if self.instrument is None else self.instrument[chosen],
+            None if self.u_reference is None else self.u_reference[chosen],
         )
 
     def codes(self) -> NDArray[np.int64]:
@@ -97,6 +101,7 @@ class Table:
         only: A column, and the text in it of the rows that are wanted.
         roles: What sentences call the roles that are others than usual.
         unit: The reference's, in which absolute zero is looked for.
+        stated: What is known of the readings' uncertainties.
     """
 
     def __init__(
@@ -113,10 +118,13 @@ class Table:
         only: tuple[str, str] | None = None,
         roles: Mapping[str, str] | None = None,
         unit: str = CELSIUS,
+        stated: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008  # frozen
     ) -> None:
         options = options or TableOptions()
+        self._stated, self._uncertain = stated, {f"u.{of}": column for of, column in stated.columns.items()}
         times = (time,) if isinstance(time, str) else tuple(time or ())
         given = [("indication", indication), ("reference", reference), *(("time", column) for column in times)]
+        given += self._uncertain.items()
         named = [(role, column) for role, column in [*given, ("instrument", instrument)] if column is not None]
         self._roles = dict(named) | ({"time": joined_name(times)} if times else {})
         asked = [*named, *([("entity", only[0])] if only else [])]
@@ -290,11 +298,34 @@ class Table:
         if index >= 0:
             picked["indication"] = values[self.probes[index]]
             instrument = np.full(len(rows), index)
-        return Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
+        block = Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
+        return self._with_uncertainties(block, picked) if self._stated else block
+
+    def _with_uncertainties(self, block: Block, picked: Columns) -> Block:
+        """The readings with what is stated of their uncertainties."""
+        assert block.reference is not None
+        columns = {role.removeprefix("u."): picked[role] for role in self._uncertain}
+        u = self._stated.of_references(block.reference, columns)
+        if u is not None and not u.min(initial=1.0) > 0:  # a share of zero
+            row = int(np.asarray(block.rows)[u.argmin()])
+            raise InputError(
+                f"{printable(block.file)}, row {row}: expected a positive uncertainty of the reference, but its share "
+                "of a reference of 0 is 0; add an absolute part, as 0.01+0.1% (",
+                Setting("u.reference"),
+                ").",
+            )
+        return replace(block, u_reference=u)
 
     def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
         try:
-            return check(table.path, part, reference, drop=self._missing == "drop", unit=self._unit)
+            return check(
+                table.path,
+                part,
+                reference,
+                drop=self._missing == "drop",
+                unit=self._unit,
+                positive=set(self._uncertain.values()),
+            )
         except InputError:
             table.check_unchanged()  # then that is what went wrong
             raise
@@ -324,10 +355,10 @@ class Table:
 
     def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
         """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
-        names = ("indication", "reference", "time", "instrument")
-        probed = ("indication", "instrument") if self.probes else ()
+        names = ("indication", "reference", "time", "instrument", "u_reference")
+        made = {*(("indication", "instrument") if self.probes else ()), *(("u_reference",) if self._stated else ())}
         most = self._times * (len(self.probes) or 1)
-        whole = {name: np.empty(most) for name in names if name in self._roles or name in probed}
+        whole = {name: np.empty(most) for name in names if name in self._roles or name in made}
         rows = np.empty(most, dtype=np.int64)
         starts, files, n = [], [], 0
         for block in self._checked((0, 1), progress):
@@ -345,7 +376,8 @@ class Table:
                 path = self.files[files[int(np.searchsorted(starts, at[0], side="right")) - 1]]
                 columns = {role: column[at] for role, column in whole.items()}
                 codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
-                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes)
+                u = columns.get("u_reference")
+                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes, u)
 
 
 def _counted(codes: Iterator[NDArray[np.int64]], least: int) -> NDArray[np.int64]:
