@@ -54,7 +54,8 @@ def test_least_squares_are_statsmodels_weighted(curve: Curve, parts: int) -> Non
     np.testing.assert_allclose(deviations[free], expected.bse, rtol=1e-9)
     for j, value in held.items():
         assert (theta[j], deviations[j]) == (value, 0)
-    assert fit.s.item() ** 2 == pytest.approx(expected.scale, rel=1e-11, abs=0)
+    # s is that of an error of mean weight
+    assert fit.s.item() ** 2 * weight.mean() == pytest.approx(expected.scale, rel=1e-11, abs=0)
     assert fit.dof.item() == 400 - len(free)
     if 0 in free and len(free) > 1:
         covariance = expected.cov_params()

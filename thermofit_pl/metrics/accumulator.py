@@ -79,7 +79,8 @@ class Accumulator:
         if part == "train":
             self._pair(0, block)
         formed = self._formed[part]
-        formed.append(self.moments[part].formed(block.indication, block.reference))
+        weight = None if part != "train" or block.u_reference is None else block.u_reference**-2.0
+        formed.append(self.moments[part].formed(block.indication, block.reference, weight))
         if len(formed) == FORMED:
             self._flush_part(part)
 
@@ -106,10 +107,12 @@ class Accumulator:
             order = np.argsort(codes.numpy(), kind="stable")
             for own in np.split(order, np.flatnonzero(np.diff(codes.numpy()[order])) + 1):
                 self._pair(int(codes[own[0]]), whole.take(own))
+        stated = part == "train" and blocks[0].u_reference is not None
+        weight = joined(blocks, "u_reference") ** -2.0 if stated else None
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
         with one_thread():
             self.moments[part] = self.moments[part].placed(None, most)
-            self.moments[part].update(x, y, codes)
+            self.moments[part].update(x, y, codes, weight)
 
     def _pair(self, instrument: int, block: Block) -> None:
         """Pairs an instrument's readings with the next in time, if they are a log."""

@@ -46,7 +46,8 @@ class Fit:
         b: Intercept [°C].
         pivot: Mean of each feature, where the curve's level and its w are uncorrelated, shape ``(instruments,
             features)``; 0 where the intercept is held.
-        s: Standard deviation of the errors, √(sse/dof) [°C]; 0 where they are the rounding of float64.
+        s: Standard deviation of the errors, √(sse/dof) [°C], of weighted ones that of an error of mean weight; 0 where
+            they are the rounding of float64.
         u_pivot: Standard uncertainty of the curve at the pivot [°C]; 0 where the intercept is held.
         U: Upper triangular, shape ``(instruments, features, features)``: U Uᵀ is the covariance of w.
         u_w: Standard uncertainty of each w, shape ``(instruments, features)``.
@@ -78,7 +79,7 @@ class Fit:
     sound: Tensor
 
 
-def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Fit:
+def least_squares(moments: Moments, log: Autocorrelation | None = None, absolute: bool = False) -> Fit:
     """Returns the least-squares curve with its standard uncertainties (JCGM 100:2008, Annex H.3).
 
     Args:
@@ -87,6 +88,8 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Fit:
             (1 + ρρx)/(1 − ρρx), that at the pivot by (1 + ρ)/(1 − ρ), as for errors and indications that are
             first-order autoregressive (Bartlett 1946; Bayley and Hammersley 1946). Simulated for lines, both are within
             5 % from a few hundred readings on; indications that cycle fast make the slope's too large: the safe side.
+        absolute: Whether the weights are 1/u² of stated uncertainties, which are taken as they are: their scale is not
+            estimated from the errors.
     """
     curve, n, sse, known = moments.curve, moments.count, moments.sse, moments.has_curve
     intercept = 0 in curve.free
@@ -95,13 +98,15 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None) -> Fit:
     dof = n - len(curve.free)
     below = _below_rounding(moments)
     left = torch.where(below, 0.0, sse)
-    s = torch.where(known & (dof > 0), (left / dof.clamp(min=1)).sqrt(), nan)
+    unit = torch.where(known & (dof > 0), (left / dof.clamp(min=1)).sqrt(), nan)
+    s = unit * (n / moments.total.clamp(min=TINY)).sqrt()
+    scale = unit * 0.0 + 1.0 if absolute else unit  # standard deviation of an error of weight 1
     pivot = moments.feature_means.clone() if intercept else torch.zeros_like(w)
-    u_pivot = s / moments.fitted[:, 0].sqrt() if intercept else s * 0.0
-    upper = torch.zeros_like(w)[..., None] * w[:, None, :] + s[:, None, None] * 0.0
+    u_pivot = scale / moments.fitted[:, 0].sqrt() if intercept else scale * 0.0
+    upper = torch.zeros_like(w)[..., None] * w[:, None, :] + scale[:, None, None] * 0.0
     columns = torch.tensor([j - 1 for j in curve.free if j > 0], dtype=torch.int64)
     if len(columns):
-        upper[:, columns[:, None], columns] = spread_of(moments.fitted, intercept) * s[:, None, None]
+        upper[:, columns[:, None], columns] = spread_of(moments.fitted, intercept) * scale[:, None, None]
     if log is not None:
         rho, both = log.errors, log.errors * log.indications
         upper = upper * ((1 + both) / (1 - both)).sqrt()[:, None, None]
