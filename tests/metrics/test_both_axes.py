@@ -10,11 +10,14 @@ from stated_cases import york
 
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
+from thermofit_pl.curves.offset import Offset
 from thermofit_pl.curves.polynomial import Polynomial
+from thermofit_pl.curves.proportional import Proportional
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.whitened import basis_of
 from thermofit_pl.functional.york import Uncertain
-from thermofit_pl.metrics.both_axes import both_axes
+from thermofit_pl.metrics.both_axes import both_axes, in_one_ratio
+from thermofit_pl.metrics.least_squares import least_squares
 from thermofit_pl.metrics.moments import Moments
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -128,6 +131,29 @@ def test_passes_that_do_not_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("thermofit_pl.metrics.both_axes.PASSES", 3)
     with pytest.raises(InputError, match="3 passes found none that stays"):
         fitted(Uncertain(cases.YORK_X, cases.YORK_Y, cases.YORK_UX, cases.YORK_UY))
+
+
+@pytest.mark.parametrize("curve", [Line(), Offset(), Proportional()], ids=repr)
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_one_ratio_needs_no_pass(curve: Curve, shift: float) -> None:
+    random = np.random.default_rng(4)
+    codes = np.repeat([0, 1, 2], [12, 30, 1])
+    true = random.uniform(0, 10, 43)
+    x, y = true + shift + 0.05 * random.standard_normal(43), true + 0.1 * random.standard_normal(43)
+    if shift and curve.held:
+        y = y + shift
+    readings = Uncertain(x, y, np.full(43, 0.05), np.full(43, 0.1))
+    moments = Moments(3, curve)
+    shown, true_values, instrument = (torch.from_numpy(each) for each in (x, y, codes))
+    moments.update(shown, true_values, instrument, torch.full((43,), 100.0).double())
+    one, passed = in_one_ratio(moments, 0.25), both_axes(moments, readings, codes)
+    assert one.moments[2, -3:].tolist() == moments.moments[2, -3:].tolist() or curve.held
+    fits = [least_squares(each, absolute=True) for each in (one, passed)]
+    for name in ("w", "b", "s", "u_pivot", "U", "pivot", "rmse", "n", "dof"):
+        found, expected = (getattr(fit, name)[:2] for fit in fits)
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9 * max(shift, 1.0) if name == "b" else 1e-12)
+    torch.testing.assert_close(one.sse[:2], passed.sse[:2], rtol=1e-7, atol=0)
+    assert torch.equal(one.lowest, moments.lowest)
 
 
 @pytest.mark.parametrize("n", [6, 20])

@@ -1,4 +1,4 @@
-"""The curve through readings that are uncertain on both axes, by passes over them (York; ISO/TS 28037 clauses 7, 8)."""
+"""The curve through readings that are uncertain on both axes (Deming; York; ISO/TS 28037 clauses 7 and 8)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from thermofit_pl.errors import InputError
+from thermofit_pl.functional.deming import deming
 from thermofit_pl.functional.whitened import unpacked
 from thermofit_pl.functional.york import Uncertain, profile
 from thermofit_pl.metrics.moments import Moments
@@ -16,6 +17,24 @@ FloatArray = NDArray[np.float64]
 PASSES = 200
 NEAR = 1e-8  # standard uncertainties of a step, below which a step that no longer shrinks is rounding
 ENDED = 1e-13  # and below which nothing is left to gain
+
+
+def in_one_ratio(moments: Moments, ratio: float) -> Moments:
+    """Returns what ``both_axes`` does, of a line whose readings are uncertain in one ratio: without a pass.
+
+    Args:
+        moments: Of the readings as they are, weighed by 1/u² of the reference.
+        ratio: (u of the indication/u of the reference)² [(indicated unit/°C)²].
+    """
+    own = moments.moments.numpy()
+    found, known = own.copy(), moments.has_curve.numpy()
+    found[known, :-3] = deming(own[known, :-3], ratio, moments.curve.held)
+    shrunk = found[:, 0] / np.where(own[:, 0] > 0, own[:, 0], 1.0)  # each reading's weight, by all of them
+    found[:, -2:] = own[:, -2:] * np.stack([shrunk, shrunk**2], axis=-1)
+    other = Moments(len(found), moments.curve)
+    other.origin = moments.origin
+    other.absorb(torch.from_numpy(found)[None], moments.lowest[None], moments.highest[None])
+    return other
 
 
 def both_axes(moments: Moments, readings: Uncertain, instrument: NDArray[np.int64] | None = None) -> Moments:
