@@ -5,31 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from factors import by_numpy, kept, weighted
 from nist import Set, digits, sets
 from numpy.typing import NDArray
-from torch import Tensor
 
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.polynomial import Polynomial
 from thermofit_pl.curves.proportional import Proportional
-from thermofit_pl.metrics.factor import (
-    hold,
-    lower_degrees,
-    merge,
-    merge_all,
-    modes,
-    of_columns,
-    of_instruments,
-    pack,
-    solve,
-    sound,
-    spread_of,
-    transform,
-    unpack,
-    whitening,
-)
+from thermofit_pl.metrics.factor import hold, lower_degrees, solve, sound, spread_of, transform, whitening
 from thermofit_pl.metrics.least_squares import least_squares
+from thermofit_pl.metrics.modes import modes
 from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.packing import unpack
 
 FloatArray = NDArray[np.float64]
 
@@ -105,42 +92,6 @@ def test_the_eleven_certified_sets(name: str, blocks: str) -> None:
         assert fit.s.item() < 1e-14 * np.abs(of.reference).max()
 
 
-def weighted(p: int, seed: int = 1, n: int = 300) -> tuple[FloatArray, FloatArray, FloatArray]:
-    random = np.random.default_rng(seed)
-    columns = random.normal(size=(n, p)) @ random.normal(size=(p, p)) + 3 * random.normal(size=p)
-    y = columns @ random.normal(size=p) + 2 + random.normal(size=n)
-    return columns.T.copy(), y, random.uniform(0.1, 3, n)
-
-
-def kept(columns: FloatArray, y: FloatArray, weight: FloatArray | None) -> Tensor:
-    return merge_all(torch.tensor(of_columns([*columns, y], weight), dtype=torch.float64)[:, None])
-
-
-def by_numpy(columns: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[NDArray[Any], float]:
-    found, left, *_ = np.linalg.lstsq(columns.T * np.sqrt(weight)[:, None], y * np.sqrt(weight), rcond=None)
-    return found, float(left[0])
-
-
-@pytest.mark.parametrize("p", [1, 2, 3, 5])
-def test_one_function_forms_one_instrument_and_a_fleet(p: int) -> None:
-    columns, y, weight = weighted(p)
-    design = np.stack([np.ones(300), *columns])
-    code = np.random.default_rng(2).integers(0, 3, 300)
-    tensors = [torch.from_numpy(column) for column in (*columns, y)]
-    of_fleet = of_instruments(tensors, torch.from_numpy(weight), torch.from_numpy(code), 4)
-    assert of_fleet[3].tolist() == [0.0] * of_fleet.shape[1]  # it has no readings
-    for instrument in range(3):
-        mine = code == instrument
-        alone = kept(columns[:, mine], y[mine], weight[mine])[0]
-        torch.testing.assert_close(of_fleet[instrument], alone, rtol=1e-11, atol=1e-13)
-        found, left = by_numpy(design[:, mine], y[mine], weight[mine])
-        np.testing.assert_allclose(solve(alone[:-3]), found, rtol=1e-11)
-        assert alone[-4].item() == pytest.approx(left, rel=1e-12, abs=0)
-        expected = [mine.sum(), weight[mine].sum(), (weight[mine] ** 2).sum()]
-        np.testing.assert_allclose(alone[-3:], expected, rtol=1e-14)
-    torch.testing.assert_close(merge_all(of_fleet[:, None]), kept(columns, y, weight), rtol=1e-11, atol=1e-13)
-
-
 @pytest.mark.parametrize("p", [1, 3])
 def test_the_covariance_is_the_inverse_of_the_normal_matrix(p: int) -> None:
     columns, y, weight = weighted(p)
@@ -190,25 +141,6 @@ def test_whitened_features_have_a_hessian_of_twice_the_identity(p: int) -> None:
     torch.testing.assert_close(values, torch.full_like(values, 2.0), rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("free", [[0, 1, 2, 3], [1, 2, 3], [0], [2, 3]])
-def test_modes_are_those_of_the_hessian(free: list[int]) -> None:
-    columns, y, weight = weighted(3)
-    of = kept(columns, y, weight)
-    design = np.stack([np.ones(300), *columns])[free]
-    hessian = 2 * (design * weight) @ design.T / weight.sum()
-    values, vectors = (each[0].numpy() for each in modes(of[:, :-3], of[:, -2], free))
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(hessian)[::-1], rtol=1e-11)
-    np.testing.assert_allclose(vectors * values @ vectors.T, hessian, rtol=0, atol=1e-12 * values[0])
-
-
-def test_a_small_eigenvalue_keeps_its_digits() -> None:
-    # a diagonal factor but for the mean: the exact eigenvalues follow from the determinant
-    d, r = torch.tensor([[1.0, 1e-20, 1.0]], dtype=torch.float64), torch.eye(3, dtype=torch.float64)[None].clone()
-    r[0, 0, 1] = 3.0
-    values, _ = modes(pack(d, r), torch.ones(1, dtype=torch.float64), [0, 1])
-    assert values[0].tolist() == pytest.approx([20.0, 4e-20 / 20], rel=1e-14)
-
-
 @pytest.mark.parametrize("value", [0.1, 37.3, 1e6 / 3, 1e8 + 0.1, -273.15 / 7])
 @pytest.mark.parametrize("n", [3, 1000, 30_000])
 def test_equal_numbers_tell_no_slope_and_two_no_parabola(value: float, n: int) -> None:
@@ -223,22 +155,3 @@ def test_equal_numbers_tell_no_slope_and_two_no_parabola(value: float, n: int) -
 def test_a_spread_that_is_small_beside_the_mean_is_sound(base: float) -> None:
     x = base + np.random.default_rng(4).uniform(-50, 50, 1000)
     assert sound(kept(x[None], x / 2, None)[0, :-3]).tolist() == [True, True]
-
-
-def test_packing_and_merging_nothing() -> None:
-    of = kept(*weighted(3))
-    torch.testing.assert_close(pack(*unpack(of[:, :-3])), of[:, :-3], rtol=0, atol=0)
-    nothing = torch.zeros_like(of)
-    for pair in ((of, nothing), (nothing, of)):
-        torch.testing.assert_close(merge(*pair), of, rtol=1e-15, atol=0)
-        torch.testing.assert_close(torch.from_numpy(merge(*(each.numpy() for each in pair))), of, rtol=1e-15, atol=0)
-
-
-@pytest.mark.gpu
-def test_a_card_forms_the_same_factor() -> None:
-    columns, y, weight = weighted(3, n=100_000)
-    code = torch.from_numpy(np.random.default_rng(2).integers(0, 3, 100_000))
-    tensors = [torch.from_numpy(column) for column in (*columns, y)]
-    on_cpu = of_instruments(tensors, torch.from_numpy(weight), code, 3)
-    on_card = of_instruments([t.cuda() for t in tensors], torch.from_numpy(weight).cuda(), code.cuda(), 3)
-    torch.testing.assert_close(on_card.cpu(), on_cpu, rtol=1e-10, atol=1e-11)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thermofit_pl.metrics.factor import CHUNK, merge_all, of_columns, of_instruments
+from thermofit_pl.metrics.forming import CHUNK, of_columns, of_instruments
+from thermofit_pl.metrics.merging import merge_all
 from thermofit_pl.metrics.moments import Moments, Readings
 
 FloatArray = NDArray[np.float64]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from thermofit_pl.tables import labels
 from thermofit_pl.tables.labels import Labels
+from thermofit_pl.tables.table import Table
 
 
 @given(
@@ -88,3 +91,16 @@ def test_unsigned_numbers_beyond_int64_are_names() -> None:
     found = Labels()
     assert found.codes(cells).tolist() == [0, 1, 0]
     assert found.names() == [str(2**64 - 1), "5"]
+
+
+def test_a_folder_names_an_instrument_by_a_whole_number_and_by_its_text(tmp_path: Path) -> None:
+    numbers = pl.DataFrame({"node": [7, None, 12], "x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
+    numbers.with_columns(pl.col("node").cast(pl.UInt16)).write_parquet(tmp_path / "1.parquet")
+    numbers.with_columns(node=pl.Series(["12", "north", " 7"])).write_parquet(tmp_path / "2.parquet")
+    table = Table(str(tmp_path), "x", "y", instrument="node", missing="drop")
+    codes = [block.codes().tolist() for block in table.blocks()]
+    assert table.dropped == 1
+    assert [[(table.instruments() or [])[code] for code in some] for some in codes] == [
+        ["7", "12"],
+        ["12", "north", "7"],
+    ]

@@ -15,6 +15,7 @@ from torch import Tensor
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.metrics.autocorrelation import LagProducts
+from thermofit_pl.metrics.forming import Workspace
 from thermofit_pl.metrics.least_squares import Autocorrelation
 from thermofit_pl.metrics.moments import Formed, Moments, as_parts
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
@@ -57,6 +58,7 @@ class Accumulator:
         self._instruments = 0
         self._worker: ThreadPoolExecutor | None = None
         self._adding: Future[None] | None = None
+        self._workspace = Workspace()
         self._formed: dict[Part, list[Formed]] = {part: [] for part in PARTS}
 
     def add(self, part: Part, block: Block) -> None:
@@ -112,7 +114,8 @@ class Accumulator:
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
         with one_thread():
             self.moments[part] = self.moments[part].placed(None, most)
-            self.moments[part].update(x, y, codes, weight)
+            moments = self.moments[part]
+            moments.absorb(*moments.formed_of_many(x, y, codes, weight, self._workspace))
 
     def _pair(self, instrument: int, block: Block) -> None:
         """Pairs an instrument's readings with the next in time, if they are a log."""
@@ -127,6 +130,7 @@ class Accumulator:
         if self._worker is not None:
             self._worker.shutdown()
         self._worker = self._adding = None  # neither can go to another process
+        self._workspace = Workspace()
 
     def reindex(self, names: Sequence[str] | None) -> None:
         """Puts the instruments into the order of their names, the same on every process, once all readings have ended.

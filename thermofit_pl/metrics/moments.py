@@ -14,20 +14,11 @@ from torchmetrics import Metric
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
 from thermofit_pl.distributed.collectives import all_gather
-from thermofit_pl.metrics.factor import (
-    TINY,
-    hold,
-    lower_degrees,
-    merge_all,
-    modes,
-    numbers_of,
-    of_columns,
-    of_instruments,
-    solve,
-    sound,
-    transform,
-    whitening,
-)
+from thermofit_pl.metrics.factor import TINY, hold, lower_degrees, solve, sound, transform, whitening
+from thermofit_pl.metrics.forming import Workspace, of_columns, of_instruments
+from thermofit_pl.metrics.merging import merge_all
+from thermofit_pl.metrics.modes import modes
+from thermofit_pl.metrics.packing import numbers_of
 
 FloatArray = NDArray[np.float64]
 
@@ -181,13 +172,31 @@ class Moments(Metric):
         return of_columns([*self._columns(x), y], weight), float(x.min()), float(x.max())
 
     def formed_of_many(
-        self, x: Tensor, y: Tensor, instrument: Tensor, weight: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        instrument: Tensor,
+        weight: Tensor | None = None,
+        workspace: Workspace | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the same of several instruments' readings, as ``absorb`` takes it."""
+        """Returns the same of several instruments' readings, as ``absorb`` takes it.
+
+        Args:
+            x: Indications, shape ``(N,)`` [indicated unit].
+            y: References, shape ``(N,)`` [°C].
+            instrument: Index of each reading's instrument, shape ``(N,)``.
+            weight: Weights, shape ``(N,)``; None weighs all alike.
+            workspace: To work in, for readings that come in many blocks.
+        """
         instruments = len(self.moments)
-        low = x.new_full((instruments,), torch.inf).scatter_reduce_(0, instrument, x, "amin")
-        high = x.new_full((instruments,), -torch.inf).scatter_reduce_(0, instrument, x, "amax")
-        kept = of_instruments([*self._columns(x), y], weight, instrument, instruments)
+        low, high = x.new_full((instruments,), torch.inf), x.new_full((instruments,), -torch.inf)
+        if x.device.type == "cpu":  # NumPy takes half of torch's time
+            np.minimum.at(low.numpy(), instrument.numpy(), x.numpy())
+            np.maximum.at(high.numpy(), instrument.numpy(), x.numpy())
+        else:
+            low.scatter_reduce_(0, instrument, x, "amin")
+            high.scatter_reduce_(0, instrument, x, "amax")
+        kept = of_instruments([*self._columns(x), y], weight, instrument, instruments, workspace)
         return kept[None], low[None], high[None]
 
     def absorb(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> None:
@@ -198,7 +207,7 @@ class Moments(Metric):
             lowest: Smallest indication, shape ``(parts, instruments)``.
             highest: Largest indication, shape ``(parts, instruments)``.
         """
-        self.moments = merge_all(torch.stack([self.moments, merge_all(moments)]))
+        self.moments = merge_all(moments, self.moments)
         self.lowest = torch.minimum(self.lowest, lowest.amin(dim=0))
         self.highest = torch.maximum(self.highest, highest.amax(dim=0))
         self._computed, self._update_count = None, max(self._update_count, 1)  # as torchmetrics' update does
@@ -471,7 +480,7 @@ class Moments(Metric):
         old = len(self.moments)
         if index is None and old == instruments:
             return self
-        where = torch.arange(old) if index is None else index[:old]
+        where = slice(old) if index is None else index[:old]
         larger = Moments(instruments, self.curve)
         larger.moments[where], larger.lowest[where], larger.highest[where] = self.moments, self.lowest, self.highest
         larger.origin, larger._update_count = self.origin, self._update_count

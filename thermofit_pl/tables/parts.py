@@ -69,12 +69,17 @@ def _joined(pieces: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def _columnar_view(file: TableFile, name: str, wanted: Wanted) -> pl.Expr:
-    """A column as float64 where Polars can do that while it reads; as text where it can't, or where it holds names."""
+    """A column as float64 where Polars can do that while it reads; as text where it can't, or where it holds names.
+
+    Whole numbers that name instruments stay: to write each out as text would take as long as to read the table.
+    """
     import polars as pl
 
     kind = file.types[file.columns.index(name)]
     if kind.is_temporal() and wanted.time == (name,):
         return pl.col(name).dt.timestamp("us").cast(pl.Float64) / 1e6
+    if name == wanted.instrument and kind.is_integer():
+        return pl.col(name)
     if name in wanted.as_text:
         return pl.col(name).cast(pl.String)
     return pl.col(name).cast(pl.Float64 if kind.is_numeric() or kind == pl.Null else pl.String)
