@@ -1,5 +1,7 @@
 """The lists of fields that files and columns follow, against the keys as version 1 of the file has them."""
 
+import dataclasses
+
 from thermofit_pl.calibration.fields import COMMON, COUNTS, INTERVALS, NUMBERS, OWN, restored
 from thermofit_pl.calibration.records import Autocorrelation, Diagnostics
 
@@ -17,7 +19,7 @@ def test_each_field_has_its_place() -> None:
 
 def test_a_row_becomes_its_records() -> None:
     found = Diagnostics(sampled=3, slope_p=0.5, autocorrelation=Autocorrelation(0.1, 0.2, 7))
-    row = {"sampled": 3, "largest_error": None, "curvature_p": None, "outlying": None, "slope_p": 0.5}
+    row = dict.fromkeys(field.name for field in dataclasses.fields(Diagnostics)) | {"sampled": 3, "slope_p": 0.5}
     assert restored(Diagnostics, row | {"autocorrelation": {"errors": 0.1, "indications": 0.2, "pairs": 7}}) == found
     assert restored(tuple[float, float] | None, [1.0, 2.0]) == (1.0, 2.0)
     assert restored(Diagnostics | None, None) is None

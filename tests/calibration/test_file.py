@@ -12,7 +12,21 @@ from made import GUM_H3, NOTEBOOK, calibration
 
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.file import checksum, to_text
-from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, LargestError, Outlying, Sgd, Snap
+from thermofit_pl.calibration.records import (
+    Autocorrelation,
+    Diagnostics,
+    ErrorCodes,
+    LargestError,
+    Neighbours,
+    Outlying,
+    Rank,
+    Scatter,
+    SetPoints,
+    Sgd,
+    Shape,
+    Snap,
+    Stuck,
+)
 from thermofit_pl.calibration.rules import LATER
 from thermofit_pl.errors import InputError
 
@@ -22,8 +36,14 @@ FULL = dataclasses.replace(
     diagnostics=Diagnostics(
         sampled=11,
         largest_error=LargestError(2.67, 48.4, 6.0, "t.csv", 10),
-        curvature_p=0.3,
-        outlying=Outlying(1.7, 48.4, 6.0, "t.csv", 10, 0),
+        error_codes=ErrorCodes("indication", (85.0, -127.0), 2, "t.csv", (4, 8)),
+        stuck=Stuck(21.5, 30, 2.9, "t.csv", 81, 110),
+        set_points=SetPoints(5, 1e-9, 20.0, -0.07, 4),
+        neighbours=Neighbours(0.9, 1e-4, True),
+        shape=Shape(2, 0.3, 0.3),
+        scatter=Scatter(False, 0.4),
+        outlying=Outlying(1.7, 0.3, 48.4, 6.0, "t.csv", 10, 1, (10,)),
+        rank=Rank(0.98, 1e-9),
         slope_p=1e-7,
         autocorrelation=Autocorrelation(0.2, 0.9, 10),
     ),

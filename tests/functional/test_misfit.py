@@ -35,7 +35,7 @@ def test_shape_is_statsmodels_f_of_each_term(n: int) -> None:
     found = shape(x[:, None], x, y, one(n))
     expected = min(square.pvalues[2], cube.pvalues[3])
     assert found.p[0] == pytest.approx(min(2 * expected, 1), rel=1e-8)
-    assert found.s_shaped[0] == (cube.pvalues[3] < square.pvalues[2])
+    assert found.degree[0] == (3 if cube.pvalues[3] < square.pvalues[2] else 2)
 
 
 def test_four_readings_can_only_be_a_parabola() -> None:
@@ -51,7 +51,7 @@ def test_an_s_of_eight_sigma_is_seen_and_called_one() -> None:
     y = 20 * x + 8 * (2.5 * x**3 - 1.5 * x) + random.standard_normal(300)
     found = shape(x[:, None], x, y, one(300))
     assert found.p[0] < 1e-12
-    assert found.s_shaped[0]
+    assert found.degree[0] == 3
     assert found.size[0] == pytest.approx(8 / np.sqrt(7), rel=0.1)
 
 
@@ -60,8 +60,8 @@ def test_a_quadratic_curve_is_tested_for_the_next_two_degrees() -> None:
     x = np.linspace(-1, 1, 200)
     y = 20 * x + 9 * x**2 + 0.1 * random.standard_normal(200)
     features = np.stack([x, x**2], axis=-1)
-    assert shape(features, x, y, one(200)).p[0] > 0.01
-    assert shape(features, x, y + x**3, one(200)).p[0] < 1e-9
+    assert shape(features, x, y, one(200), (3, 4)).p[0] > 0.01
+    assert shape(features, x, y + x**3, one(200), (3, 4)).p[0] < 1e-9
 
 
 def test_growing_scatter_is_koenkers_test() -> None:
@@ -132,5 +132,5 @@ def test_rates_on_logs(kind: str, n: int, rho: float, white: float, replicates: 
     whitened, groups = fitted(x, y)
     flat, log = x.reshape(-1), log_of(replicates, n)
     most = 0.03 + tolerance(0.03, replicates)
-    assert np.mean(shape(flat[:, None], flat, y.reshape(-1), groups, log).p < 0.01) < most
+    assert np.mean(shape(flat[:, None], flat, y.reshape(-1), groups, (2, 3), log).p < 0.01) < most
     assert np.mean(growing_scatter(flat, whitened.error, groups, log)[0] < 0.01) < most

@@ -23,14 +23,14 @@ def test_deleted_residuals_are_statsmodels() -> None:
     x = random.uniform(0, 10, 30)
     y = 0.5 * x + random.standard_normal(30)
     whitened, groups = fitted(x[None], y[None])
-    t, dof = deleted(whitened, np.zeros(30, bool), groups)
+    _, t, dof = deleted(whitened, np.zeros(30, bool), groups)
     influence = sm.OLS(y, sm.add_constant(x)).fit().get_influence()
     np.testing.assert_allclose(t, -influence.resid_studentized_external, rtol=1e-9)
     assert dof[0] == 28
     out = np.arange(30) < 3
     rest = sm.OLS(y[~out], sm.add_constant(x[~out])).fit()
     expected = (rest.predict(sm.add_constant(x))[0] - y[0]) / rest.get_prediction([1, x[0]]).se_obs[0]
-    assert deleted(whitened, out, groups)[0][0] == pytest.approx(expected, rel=1e-9)
+    assert deleted(whitened, out, groups)[1][0] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "bound"), [(4, 255), (5, 22), (11, 5.1), (100, 4.1), (1000, 4.4)])
@@ -39,7 +39,7 @@ def test_the_largest_error_has_bounds_of_its_own(n: int, bound: float) -> None:
     x = np.linspace(0, 1, n)
     y = random.standard_normal(n)
     whitened, groups = fitted(x[None], y[None])
-    t = np.abs(deleted(whitened, np.zeros(n, bool), groups)[0]).max()
+    t = np.abs(deleted(whitened, np.zeros(n, bool), groups)[1]).max()
     # the reading is moved to just below and above the bound: its deleted residual is linear in it
     k = n // 2
     rest = sm.OLS(np.delete(y, k), sm.add_constant(np.delete(x, k))).fit()

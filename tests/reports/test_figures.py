@@ -127,7 +127,7 @@ def test_a_scale_that_is_far_away_is_left_out() -> None:
 
 def test_the_reading_that_stands_out_is_pointed_at() -> None:
     c = calibration(*NOTEBOOK)
-    out = Outlying(t=-23.44, indication=48.4, reference=6.0, file="a.csv", row=10, count=1)
+    out = Outlying(t=-23.44, p=1e-9, indication=48.4, reference=6.0, file="a.csv", row=10, count=1, rows=(10,))
     c = dataclasses.replace(c, diagnostics=dataclasses.replace(c.diagnostics, outlying=out))
     axes = drawn(figures.draw_errors, c, shown(c, *NOTEBOOK))
     assert "stands out, t = −23.4, row 10" in words(axes)

@@ -114,7 +114,7 @@ def test_an_exact_table_makes_no_p_value_of_rounding() -> None:
     c = fit(x, (x - 32) / 1.8)
     assert (c.below_rounding, c.s, c.u_w, c.rmse, c.r_squared) == (True, 0.0, 0.0, 0.0, 1.0)
     found = c.diagnostics
-    assert (found.curvature_p, found.outlying, found.slope_p) == (None, None, None)
+    assert (found.shape, found.scatter, found.neighbours, found.outlying, found.slope_p) == (None,) * 5
     assert c.scale is not None
     assert c.scale.nearest == "fahrenheit"
 

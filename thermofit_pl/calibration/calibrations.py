@@ -231,7 +231,9 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     pairs = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Array)]
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
     ends = [pl.col(name).arr.get(k).alias(f"{name}.{end}") for name in pairs for k, end in enumerate(("low", "high"))]
-    return frame.with_columns(*ends, *(pl.col(name).list.join(" ") for name in lists)).drop(pairs)
+    return frame.with_columns(
+        *ends, *(pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(" ") for name in lists)
+    ).drop(pairs)
 
 
 def load(path: str | os.PathLike[str]) -> Calibration | Calibrations:

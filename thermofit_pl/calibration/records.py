@@ -50,15 +50,133 @@ class LargestError:
 
 
 @dataclass(frozen=True)
+class ErrorCodes:
+    """Values that sensors write for none, or that lie far from all others and off the curve.
+
+    Attributes:
+        role: Which of both shows them: ``indication`` or ``reference``.
+        values: Which values, the first ten.
+        count: How many readings.
+        file: Where the first stands.
+        rows: The rows in that file, the first ten.
+    """
+
+    role: str
+    values: tuple[float, ...]
+    count: int
+    file: str | None
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """An indication that stood still while the reference moved.
+
+    Attributes:
+        indication: It.
+        count: In how many readings.
+        moved: How far the reference moved meanwhile [°C].
+        file: Where the first of them stands.
+        first_row: Its row.
+        last_row: That of the last.
+    """
+
+    indication: float
+    count: int
+    moved: float
+    file: str | None
+    first_row: int
+    last_row: int
+
+
+@dataclass(frozen=True)
+class SetPoints:
+    """Repeats at set points.
+
+    Attributes:
+        count: How many set points.
+        p: p-value of "they scatter about the curve no more than repeats explain"; None for logs, and with too few.
+        reference: Near where the one is whose mean error is largest against its uncertainty [°C].
+        error: That mean error [°C].
+        readings: How many readings it has.
+    """
+
+    count: int
+    p: float | None
+    reference: float
+    error: float
+    readings: int
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How alike errors about a cubic are in neighbouring rows.
+
+    Attributes:
+        errors: Their lag-1 autocorrelation.
+        p: How probable one so large is by chance.
+        ordered: Whether the rows stand in the order of the indication.
+    """
+
+    errors: float
+    p: float
+    ordered: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a further term would take away, the likelier of the next two degrees.
+
+    Attributes:
+        degree: Of the term: about a line 2, a parabola, or 3, an S.
+        size: Root of the mean square of the term [°C].
+        p: How probable one so large is by chance.
+    """
+
+    degree: int
+    size: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How the errors' scatter changes along the range: whether it ``grows`` with the indication, and the p-value."""
+
+    grows: bool
+    p: float
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The rank ``correlation`` of indications and references, and the p-value of "it is zero"."""
+
+    correlation: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Outlying:
-    """The reading with the largest studentised error ``t``, and the ``count`` of readings with |t| > 3."""
+    """Readings whose errors are too large for the largest of so many.
+
+    Attributes:
+        t: Error of the farthest about the curve of the others, over its standard deviation.
+        p: How probable one so large is by chance.
+        indication: Of the farthest.
+        reference: Likewise [°C].
+        file: Where it stands.
+        row: Its row.
+        count: How many such readings.
+        rows: Their rows in that file, the first ten.
+    """
 
     t: float
+    p: float
     indication: float
     reference: float
     file: str | None
     row: int | None
     count: int
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,21 +190,36 @@ class Autocorrelation:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What the errors say about the line.
+    """What the errors say about the curve, in the order in which one cause explains what comes after it.
+
+    All but ``largest_error`` and ``slope_p`` is about the least-squares curve of all other readings than those of
+    ``error_codes``, ``stuck`` and ``outlying``, which are None where there are none.
 
     Attributes:
         sampled: How many readings were looked at.
         largest_error: The largest of them.
-        curvature_p: p-value of a quadratic term.
-        outlying: The reading that stands out most.
+        error_codes: Values that are no readings.
+        stuck: Where the indication stood.
+        set_points: Repeats at set points; None where none were recognised.
+        neighbours: How alike neighbouring rows' errors are; without a time and set points.
+        shape: What the next two degrees would take away.
+        scatter: Whether the scatter changes along the range.
+        outlying: Readings that stand out.
+        rank: Rank correlation.
         slope_p: p-value of "the slope is zero".
         autocorrelation: For a log in time order.
     """
 
     sampled: int
     largest_error: LargestError | None = None
-    curvature_p: float | None = None
+    error_codes: ErrorCodes | None = None
+    stuck: Stuck | None = None
+    set_points: SetPoints | None = None
+    neighbours: Neighbours | None = None
+    shape: Shape | None = None
+    scatter: Scatter | None = None
     outlying: Outlying | None = None
+    rank: Rank | None = None
     slope_p: float | None = None
     autocorrelation: Autocorrelation | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,28 +104,43 @@ class Shape(NamedTuple):
 
     Attributes:
         p: How probable the larger of both terms is by chance, corrected for their being two; NaN if it can't be told.
-        s_shaped: Whether it is the S (the curve's second next degree), and not the parabola (its next).
+        degree: Of that term: about a line 2, a parabola, or 3, an S.
         size: Root of the mean square of that term over the readings [°C].
     """
 
     p: FloatArray
-    s_shaped: NDArray[np.bool_]
+    degree: NDArray[np.int64]
     size: FloatArray
 
 
-def shape(features: FloatArray, x: FloatArray, reference: FloatArray, groups: Groups, log: Log | None = None) -> Shape:
-    """Tests for a parabola and an S about a curve, with the covariance that the readings have.
+def lacking(free: Sequence[int]) -> tuple[int, int]:
+    """Returns the two lowest degrees that a curve lacks, of those it has: about a line, a parabola and an S."""
+    first, second = [degree for degree in range(len(free) + 2) if degree not in free][:2]
+    return first, second
+
+
+def shape(
+    features: FloatArray,
+    x: FloatArray,
+    reference: FloatArray,
+    groups: Groups,
+    degrees: tuple[int, int] = (2, 3),
+    log: Log | None = None,
+) -> Shape:
+    """Tests for two shapes about a curve, such as a parabola and an S, with the covariance that the readings have.
 
     Args:
-        features: Of the curve, shape ``(N, p)``, sorted by instrument.
-        x: What the next two degrees are taken of: the indication, or the curve's first feature, shape ``(N,)``.
+        features: Of the curve, those that are fitted, shape ``(N, p)``, sorted by instrument.
+        x: What the degrees are taken of, shape ``(N,)``: the indications.
         reference: Shape ``(N,)``.
         groups: The instruments.
+        degrees: The two, the lower first; with 0, the curve has no constant.
         log: Where the readings lie in time; None where they are no logs.
     """
-    p = features.shape[1]
     z = scaled(x, groups)
-    fit = whiten(np.column_stack([features, z ** (p + 1), z ** (p + 2)]), reference, groups)
+    powers = [z**degree for degree in degrees]
+    fit = whiten(np.column_stack([features, *powers]), reference, groups, constant=0 not in degrees)
+    p = fit.columns.shape[1] - 3
     terms = groups.sums(fit.columns[:, p + 1 :] * reference[:, None])
     present = groups.sums(fit.columns[:, p + 1 :] ** 2) > 0.5
     dof = (groups.counts - fit.rank).astype(np.float64)
@@ -141,10 +157,10 @@ def shape(features: FloatArray, x: FloatArray, reference: FloatArray, groups: Gr
     told = present & np.isfinite(f) & (left_dof > 0)
     tails = np.where(told, tail_of_f(np.where(told, f, 0.0), np.maximum(left_dof, 1.0)), np.inf)
     least = tails.min(axis=1)
-    s_shaped = tails[:, 1] < tails[:, 0]
-    size = np.abs(np.where(s_shaped, terms[:, 1], terms[:, 0])) / np.sqrt(np.maximum(groups.counts, 1))
+    second = tails[:, 1] < tails[:, 0]
+    size = np.abs(np.where(second, terms[:, 1], terms[:, 0])) / np.sqrt(np.maximum(groups.counts, 1))
     corrected = np.where(told.any(axis=1), np.minimum(np.minimum(least, 1.0) * told.sum(axis=1), 1.0), np.nan)
-    return Shape(corrected, s_shaped, size)
+    return Shape(corrected, np.where(second, degrees[1], degrees[0]), size)
 
 
 def growing_scatter(
@@ -200,7 +216,7 @@ def monotone(indication: FloatArray, reference: FloatArray, groups: Groups) -> t
     told = (n >= FEWEST_RANKS) & np.isfinite(f)
     tail = tail_of_f(np.where(told, f, 0.0), np.maximum(n - 2, 1))
     # all in order has two permutations
-    least = np.array([2 / math.factorial(min(size, 100)) for size in n.tolist()])
+    least = np.array([2 / math.factorial(size) for size in range(101)])[np.minimum(n, 100)]
     return np.where(told, rho, np.nan), np.where(told, np.maximum(tail, least), np.nan)
 
 

@@ -19,6 +19,7 @@ CODES = (
     *(85.0, -127.0, -196.6, 998.0, -99.0, -99.9, -999.0, 999.0, -999.9, 999.9, -9999.0, 9999.0, 6999.0, -7999.0),
     *(7999.0, -6999.0, -32768.0, 32767.0, 65535.0, -55555.0, 99999.0, -99999.0, 1e20, -1e30, 1e30),
 )
+FAR = 1e6  # the largest t
 SPANS = 3.0  # of all others, that a value lies apart from them to be far
 GROSS = 1e-4  # p-value below which a code is no reading
 STEPS = 10  # most readings that mask each other
@@ -32,14 +33,19 @@ class Outliers(NamedTuple):
     Attributes:
         code: Whether a reading is an error code: a value that sensors write for none, or that repeats exactly, far from
             all others or off the curve; shape ``(N,)``.
+        code_of_reference: Whether it is the reference that is one, shape ``(N,)``.
         standing_out: Whether it stands out otherwise, shape ``(N,)``.
-        t: Its error about the curve of all readings that are not flagged, over its standard deviation, shape ``(N,)``.
-        p: How probable the largest error of the rest is by chance, shape ``(I,)``; NaN if it can't be told.
-        largest: Index of the reading with that error, shape ``(I,)``; −1 where there is none.
+        error: About the curve of all readings that are not flagged, estimate − reference, shape ``(N,)``.
+        t: That error over its standard deviation, shape ``(N,)``.
+        p: How probable the largest error of the rest is by chance, or of all but those taken out before, whichever is
+            smaller, shape ``(I,)``; NaN if it can't be told.
+        largest: Index of the reading with the largest error, shape ``(I,)``; −1 where there is none.
     """
 
     code: NDArray[np.bool_]
+    code_of_reference: NDArray[np.bool_]
     standing_out: NDArray[np.bool_]
+    error: FloatArray
     t: FloatArray
     p: FloatArray
     largest: NDArray[np.int64]
@@ -58,36 +64,40 @@ def find(indication: FloatArray, reference: FloatArray, whitened: Whitened, grou
         whitened: Of them, about the curve.
         groups: The instruments.
     """
-    candidate = _codes(indication, groups) | _codes(reference, groups)
-    candidate |= _far(indication, groups) | _far(reference, groups)
-    t, dof = deleted(whitened, candidate, groups)
-    tail = _tails(t, dof, groups)
-    code = candidate & (tail * groups.each(groups.counts) < GROSS)
+    of_indication = _codes(indication, groups) | _far(indication, reference, groups)
+    candidate = of_indication | _codes(reference, groups) | _far(reference, indication, groups)
+    _, t, dof = deleted(whitened, candidate, groups)
+    code = np.zeros(len(t), bool)
+    at, own = np.flatnonzero(candidate), groups.each(dof)
+    told = own[at] > 0
+    tail = np.where(told, tail_of_f(t[at] ** 2, np.where(told, own[at], 1.0)), 1.0)
+    code[at] = tail * groups.each(groups.counts)[at] < GROSS
     out = code.copy()
     accepted = out.copy()
     n = groups.counts
-    first_p, first = np.full(len(n), np.nan), np.full(len(n), -1)
+    least_p, first = np.full(len(n), np.nan), np.full(len(n), -1)
     for step in range(STEPS):
-        t, dof = deleted(whitened, out, groups)
+        _, t, dof = deleted(whitened, out, groups)
         largest = groups.argmax(np.where(out, -1.0, np.abs(t)))
         tested = (largest >= 0) & (dof > 1) & (whitened.sse > 0)
         at = np.where(tested, largest, 0)
         left = n - groups.sums(out)
         value = np.where(tested, np.abs(t[at]) if len(t) else 0.0, 0.0)
         p = np.where(tested, np.minimum(left * tail_of_f(value**2, np.where(tested, dof - 1, 1.0)), 1.0), np.nan)
-        if step == 0:
-            first_p, first = p, np.where(tested, largest, -1)
         several = tested & ((n >= FEWEST_MASKED) | (step == 0)) & (step < np.maximum(n // 4, 1))
         if not several.any():
             break
+        if step == 0:
+            first = np.where(tested, largest, -1)
+        least_p = np.where(several, np.fmin(p, least_p), least_p)
         out[at[several]] = True
         reached = several & (p < LEVEL)
         accepted = np.where(groups.each(reached), out, accepted)
-    t, _ = deleted(whitened, accepted, groups)
-    return Outliers(code, accepted & ~code, t, first_p, first)
+    error, t, _ = deleted(whitened, accepted, groups)
+    return Outliers(code, code & ~of_indication, accepted & ~code, error, t, least_p, first)
 
 
-def deleted(whitened: Whitened, out: NDArray[np.bool_], groups: Groups) -> tuple[FloatArray, FloatArray]:
+def deleted(whitened: Whitened, out: NDArray[np.bool_], groups: Groups) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Returns the errors about the curve of all readings but those taken out, over their standard deviation.
 
     Those of readings taken out are about the curve of the others; those of all others are deleted residuals (Belsley,
@@ -99,8 +109,9 @@ def deleted(whitened: Whitened, out: NDArray[np.bool_], groups: Groups) -> tuple
         groups: The instruments.
 
     Returns:
-        t of each reading, shape ``(N,)``, 0 where it can't be told; and the degrees of freedom of those left, shape
-        ``(I,)``: a reading taken out has as many, another has one less.
+        Each reading's error about the curve of those that are not taken out, shape ``(N,)``; its t, shape ``(N,)``, 0
+        where it can't be told; and the degrees of freedom of those left, shape ``(I,)``: a reading taken out has as
+        many, another has one less.
     """
     q = whitened.columns.shape[1]
     gone = whitened.columns * out[:, None]
@@ -120,12 +131,8 @@ def deleted(whitened: Whitened, out: NDArray[np.bool_], groups: Groups) -> tuple
         own = groups.each(dof)
         inside = standardised * np.sqrt((own - 1) / np.maximum(own - standardised**2, 1e-12 * own))
         t = np.where(out, beyond, inside)
-    return np.where(np.isfinite(t), t, 0.0), dof
-
-
-def _tails(t: FloatArray, dof: FloatArray, groups: Groups) -> FloatArray:
-    own = groups.each(dof)
-    return np.where(own > 0, tail_of_f(t * t, np.maximum(own, 1.0)), 1.0)
+    # of readings exactly on a curve, another is infinitely many standard deviations away
+    return error, np.where(np.isnan(t), 0.0, np.clip(t, -FAR, FAR)), dof
 
 
 def _codes(values: FloatArray, groups: Groups) -> NDArray[np.bool_]:
@@ -135,8 +142,11 @@ def _codes(values: FloatArray, groups: Groups) -> NDArray[np.bool_]:
     return known & few
 
 
-def _far(values: FloatArray, groups: Groups) -> NDArray[np.bool_]:
-    """Whether values lie beyond a gap at either end that is three times as wide as all others' span."""
+def _far(values: FloatArray, other: FloatArray, groups: Groups) -> NDArray[np.bool_]:
+    """Whether values lie beyond a gap at either end that is three times as wide as all others' span.
+
+    Not those whose other quantity lies beyond all others' too: a thermistor's ohms at its cold end do.
+    """
     far = np.zeros(len(values), bool)
     instrument = groups.each(np.arange(len(groups.counts)))
     for sign in (1.0, -1.0):
@@ -150,8 +160,19 @@ def _far(values: FloatArray, groups: Groups) -> NDArray[np.bool_]:
         beyond = np.full(len(groups.counts), len(v))
         np.minimum.at(beyond, owner[border], np.flatnonzero(border))
         flagged = np.arange(len(v)) > beyond[owner]
-        far[order] |= flagged
+        inside, outside = other[order][~flagged], other[order][flagged]
+        within, without = owner[~flagged], owner[flagged]
+        far[order[flagged]] |= (outside <= _most(inside, within, groups)[without]) & (
+            outside >= -_most(-inside, within, groups)[without]
+        )
     return far
+
+
+def _most(values: FloatArray, owner: NDArray[np.int64], groups: Groups) -> FloatArray:
+    """The largest of some values of each instrument, shape ``(I,)``."""
+    most = np.full(len(groups.counts), -np.inf)
+    np.maximum.at(most, owner, values)
+    return most
 
 
 class Stuck(NamedTuple):

@@ -35,20 +35,22 @@ class Whitened(NamedTuple):
     rank: NDArray[np.int64]
 
 
-def whiten(features: FloatArray, reference: FloatArray, groups: Groups) -> Whitened:
+def whiten(features: FloatArray, reference: FloatArray, groups: Groups, constant: bool = True) -> Whitened:
     """Fits each instrument's readings by modified Gram-Schmidt, each column twice (Giraud, Langou and Rozložník 2005).
 
     Args:
         features: Shape ``(N, p)``, sorted by instrument.
         reference: Shape ``(N,)``, sorted alike.
         groups: The instruments.
+        constant: Whether a column of ones comes before the features; a curve through zero has none.
     """
     n = np.maximum(groups.counts, 1)
-    columns = np.empty((len(reference), features.shape[1] + 1))
-    columns[:, 0] = groups.each(1 / np.sqrt(n))
-    rank = (groups.counts > 0).astype(np.int64)
-    for j in range(1, columns.shape[1]):
-        column = features[:, j - 1]
+    ones = int(constant)
+    columns = np.empty((len(reference), features.shape[1] + ones))
+    columns[:, :ones] = groups.each(1 / np.sqrt(n))[:, None]
+    rank = ones * (groups.counts > 0).astype(np.int64)
+    for j in range(ones, columns.shape[1]):
+        column = features[:, j - ones]
         raw = np.sqrt(groups.sums(column * column))
         column = _without(columns[:, :j], column, groups)
         left = np.sqrt(groups.sums(column * column))

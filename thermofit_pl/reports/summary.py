@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from thermofit_pl.formatting import count, p_text, printable, short, signed, two_digits
+from thermofit_pl.formatting import count, printable, short, signed, two_digits
 from thermofit_pl.functional.scales import SCALES, compare, same_quantity
+from thermofit_pl.reports.remarks import remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
-    from thermofit_pl.calibration.records import Diagnostics
-    from thermofit_pl.functional.units import Units
+    from thermofit_pl.calibration.records import Autocorrelation
 
 __all__ = ["short", "summary"]
 
-CURVED = 0.01  # p-value below which curvature is worth a sentence
-STANDS_OUT = 3.0  # |t| from which a reading stands out
-LEVEL = 0.05  # p-value from which a slope counts as nothing more than chance
 ESTIMATE = 0.9  # autocorrelation above which even the honest uncertainties are estimates
 
 
@@ -42,7 +39,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
     c = calibration
     equation = f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} {c.unit}"
     lines = [equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
-    lines += [*_snap(c), *_warnings(c.diagnostics, c.dof, c.units), *_sgd(c)]
+    lines += [*_snap(c), *remarks(c), *_log(c.diagnostics.autocorrelation), *_sgd(c)]
     return "\n".join(lines)
 
 
@@ -159,50 +156,11 @@ def _snap(c: Calibration) -> Iterator[str]:
         )
 
 
-def _warnings(found: Diagnostics, dof: int, units: Units) -> Iterator[str]:
-    if found.slope_p is not None and found.slope_p >= LEVEL:
-        followed = "temperature" if units.is_temperature else "reference"
-        yield (
-            f"The slope may be chance ({p_text(found.slope_p)}): these readings don't show that the indication follows "
-            f"the {followed}; take them over a wider range."
-        )
-    if found.curvature_p is not None and found.curvature_p < CURVED:
-        yield (
-            f"The errors are curved beyond chance ({p_text(found.curvature_p)}): a straight line doesn't fit the whole "
-            "range; calibrate over the part that you use."
-        )
-    out = found.outlying
-    if out is not None and abs(out.t) > STANDS_OUT:
-        stand = "reading stands" if out.count == 1 else "readings stand"
-        chance = f"{two_digits(found.sampled * _chance(dof - 1))} in {count(found.sampled)}"
-        yield (
-            f"{count(out.count)} {stand} out (more than {STANDS_OUT:g} times the usual error) where chance gives "
-            f"{chance}; the farthest, {abs(out.t):.1f} times, is {signed(f'{out.reference:.6g}')} {units.reference} "
-            f"at indication {signed(f'{out.indication:.6g}')}{_place(out.row, out.file)}."
-        )
-    log = found.autocorrelation
+def _log(log: Autocorrelation | None) -> Iterator[str]:
     if log is not None:
         estimate = "; above 0.9, as here, they are estimates" if log.errors > ESTIMATE else ""
-        yield (
-            f"Neighbouring errors of the log are alike (autocorrelation {signed(f'{log.errors:.2f}')}; of the "
-            f"indications, {signed(f'{log.indications:.2f}')}): the uncertainties take that into account{estimate}."
-        )
-
-
-def _chance(dof: int) -> float:
-    """The probability of |t| > 3, by the series for whole degrees of freedom (Abramowitz and Stegun 26.7.3)."""
-    if dof > 10_000:
-        return math.erfc(STANDS_OUT / math.sqrt(2))
-    if dof < 1:
-        return 1.0
-    theta = math.atan(STANDS_OUT / math.sqrt(dof))
-    term, total = (math.cos(theta), math.cos(theta)) if dof % 2 else (1.0, 1.0)
-    for j in range(3 if dof % 2 else 2, dof - 1, 2):
-        term *= (j - 1) / j * math.cos(theta) ** 2
-        total += term
-    if dof % 2 == 0:
-        return 1 - math.sin(theta) * total
-    return 1 - 2 / math.pi * (theta + (math.sin(theta) * total if dof > 1 else 0.0))
+        rho = f"{signed(f'{log.errors:.2f}')}; of the indications, {signed(f'{log.indications:.2f}')}"
+        yield f"Neighbouring errors have an autocorrelation of {rho}: the uncertainties allow for it{estimate}."
 
 
 def _sgd(c: Calibration) -> Iterator[str]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thermofit_pl.functional.diagnostics import Errors, diagnose
 from thermofit_pl.functional.distributions import coverage_factor, tail_of_f
 from thermofit_pl.functional.scales import Differences, compare
 from thermofit_pl.functional.uncertainty import INDEPENDENT, SOURCES
 from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, Autocorrelation, Fit
 from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.results.findings import Findings, examine
 from thermofit_pl.tables.sample import Sample
 
 FloatArray = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Analysis:
         reading_dof: Its degrees of freedom.
         sample: The readings that the errors were looked at of.
         log: Autocorrelation, if the readings are a log.
-        errors: What the errors say.
+        findings: What the errors say.
         differences: The lines, compared with the named scales, or for other quantities with slope 1 and offset 0.
         slope_p: p-values of "the slope is zero".
         unit: The reference's.
@@ -53,7 +53,7 @@ class Analysis:
     reading_dof: FloatArray
     sample: Sample
     log: Autocorrelation | None
-    errors: Errors
+    findings: Findings
     differences: Differences
     slope_p: FloatArray
     unit: str
@@ -88,7 +88,7 @@ class Analysis:
             reading_dof=dof,
             sample=sample,
             log=log,
-            errors=_errors(moments, fit, sample, log, w, b, s),
+            findings=examine(sample, moments.curve, fit.below_rounding.numpy()),
             differences=compare(
                 w,
                 b,
@@ -105,46 +105,11 @@ class Analysis:
             common=common_line(moments),
         )
 
-    def errors_about(self, w: FloatArray, b: FloatArray, s: FloatArray) -> Errors:
-        """Returns what the errors about other lines say.
-
-        Args:
-            w: Slopes, shape ``(instruments,)`` [°C per indicated unit].
-            b: Intercepts, shape ``(instruments,)`` [°C].
-            s: Standard deviations of the errors [°C]; NaN where there is none.
-        """
-        return _errors(self.moments, self.fit, self.sample, self.log, w, b, s)
-
 
 def factors(dof: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
     """Returns Student's t of each of many degrees of freedom, of which few differ; NaN where nothing is known."""
     dofs, at = np.unique(np.where(known, dof, 1.0), return_inverse=True)
     return np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
-
-
-def _errors(
-    moments: Moments,
-    fit: Fit,
-    sample: Sample,
-    log: Autocorrelation | None,
-    w: FloatArray,
-    b: FloatArray,
-    s: FloatArray,
-) -> Errors:
-    rho = 0.0 if log is None else log.errors.numpy()
-    indication, reference = sample.column("indication"), sample.column("reference")
-    return diagnose(
-        indication,
-        reference,
-        sample.codes(),
-        w,
-        b,
-        s=s,
-        n=fit.n.numpy(),
-        pivot=fit.pivot[:, 0].numpy(),
-        sxx=moments.sxx.numpy(),
-        rho=rho,
-    )
 
 
 def common_line(moments: Moments) -> dict[str, float] | None:

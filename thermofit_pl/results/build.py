@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl import __version__
-from thermofit_pl.functional.diagnostics import Errors
 from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.metrics.least_squares import distance, rounding, steps_needed
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.results.analyse import Analysis, factors
+from thermofit_pl.results.findings import largest_errors
 
 if TYPE_CHECKING:
     from thermofit_pl.functional.scales import Scale
@@ -93,7 +93,7 @@ class Result:
     Attributes:
         numbers: Floats by the keys of a calibration's file; NaN stands for null.
         whole: Whole numbers and truths by key.
-        errors: What the errors about these lines say.
+        largest: Index in the sample of the reading with the largest error about the curve that is held, and that error.
         evidence: What the readings say of the least-squares lines.
         ended: Where the optimiser ended, if one ran.
         snap: Named scale whose exact conversion the lines are.
@@ -102,7 +102,7 @@ class Result:
 
     numbers: dict[str, FloatArray]
     whole: dict[str, NDArray[np.int64] | NDArray[np.bool_]]
-    errors: Errors
+    largest: tuple[NDArray[np.int64], FloatArray]
     evidence: Analysis
     ended: OptimizerOutcome | None
     snap: str | None
@@ -133,11 +133,10 @@ def build(
     held |= {"indication_mean": fit.pivot[:, 0].numpy(), "r_squared": fit.r_squared.numpy()}
     below = held.pop("below_rounding").astype(bool)
     whole = {"n": fit.n.long().numpy(), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
-    own = exact is None and (ended is None or finish != "sgd")
     return Result(
         numbers=held,
         whole=whole,
-        errors=evidence.errors if own else evidence.errors_about(held["w"], held["b"], held["s"]),
+        largest=largest_errors(evidence.sample, moments.curve, held["w"], held["b"]),
         evidence=evidence,
         ended=ended,
         snap=snap,

@@ -13,6 +13,7 @@ from thermofit_pl.functional.scales import AGREES, SCALES
 from thermofit_pl.functional.units import ABSOLUTE_ZERO
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY
 from thermofit_pl.results.build import provenance
+from thermofit_pl.results.diagnostics import diagnostics, struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def tabulate(
         spread = numbers["coverage_factor"] * numbers[f"u_{name}"]
         made[f"{name}_interval"] = pair(name, numbers[name] - spread, numbers[name] + spread)
     made |= {"scale": _scales(result, has_line), "sgd": _sgd(result, has_line)}
-    made |= {"diagnostics": _diagnostics(result), "snap": _snap(result, has_line)}
+    made |= {"diagnostics": diagnostics(result), "snap": _snap(result, has_line)}
     frame = pl.DataFrame({name: made[name] for name in columns()})
     common = {
         "coverage_probability": COVERAGE_PROBABILITY,
@@ -125,7 +126,7 @@ def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     # an instrument without a line compares with nothing
     nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
     row = np.arange(len(nearest))
-    return _struct(
+    return struct(
         "scale",
         has_line,
         nearest=names.gather(nearest),
@@ -165,7 +166,7 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     )
     known = ~converged & (more < 1e15)
     needed = pl.Series(np.where(known, more, -1).astype(np.int64))
-    return _struct(
+    return struct(
         "sgd",
         has_line,
         w=pl.Series(w),
@@ -182,57 +183,9 @@ def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     )
 
 
-def _diagnostics(result: Result) -> pl.Series:
-    import polars as pl
-
-    errors, everywhere = result.errors, np.full(len(result.evidence.slope_p), True)
-    log, nothing = result.evidence.log, pl.repeat(None, len(everywhere), eager=True, dtype=pl.Null)
-    autocorrelation = nothing
-    if log is not None:
-        found = {"errors": log.errors, "indications": log.indications, "pairs": log.pairs.long()}
-        autocorrelation = _struct(
-            "autocorrelation", everywhere, **{key: pl.Series(value.numpy()) for key, value in found.items()}
-        )
-    return _struct(
-        "diagnostics",
-        everywhere,
-        sampled=pl.Series(errors.sampled),
-        largest_error=_readings(result, errors.largest, "largest_error", error=pl.Series(errors.error)),
-        curvature_p=pl.Series(errors.curvature_p, nan_to_null=True),
-        outlying=_readings(result, errors.outlying, "outlying", t=pl.Series(errors.t), count=pl.Series(errors.count)),
-        slope_p=pl.Series(result.evidence.slope_p, nan_to_null=True),
-        autocorrelation=autocorrelation,
-    )
-
-
-def _readings(result: Result, index: NDArray[np.int64], name: str, **more: pl.Series) -> pl.Series:
-    """A reading of each instrument, by its index in the sample; null where that is −1."""
-    import polars as pl
-
-    known = index >= 0
-    files, rows = result.evidence.sample.places(index[known])
-    columns: dict[str, pl.Series] = dict(more)
-    for key in ("indication", "reference"):
-        values = np.full(len(index), np.nan)
-        values[known] = result.evidence.sample.column(key)[index[known]]
-        columns[key] = pl.Series(values)
-    place = np.flatnonzero(known)
-    columns["file"] = pl.repeat(None, len(index), eager=True, dtype=pl.String).scatter(place, files)
-    columns["row"] = pl.repeat(None, len(index), eager=True, dtype=pl.Int64).scatter(place, rows)
-    return _struct(name, known, **columns)
-
-
 def _snap(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
     import polars as pl
 
     here = has_line if result.snap is not None else np.zeros_like(has_line)
     scale = pl.repeat(result.snap, len(here), eager=True, dtype=pl.String)
-    return _struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.fit.rmse.numpy(), nan_to_null=True))
-
-
-def _struct(name: str, where: NDArray[np.bool_], **columns: pl.Series) -> pl.Series:
-    """One nested column of several, null where there is nothing."""
-    import polars as pl
-
-    nested = pl.DataFrame(columns).to_struct(name)
-    return pl.select(pl.when(pl.Series(where)).then(nested).alias(name)).to_series()
+    return struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.fit.rmse.numpy(), nan_to_null=True))

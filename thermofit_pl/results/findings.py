@@ -1,0 +1,321 @@
+"""What the errors of every instrument say: misfit by its name, and readings that don't belong to the rest.
+
+The order is that in which one cause explains what the next test would find: values that are no readings, set points
+that differ, neighbours that are alike, a shape that the curve has not, scatter that grows, values far from all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.functional import misfit, outliers, set_points
+from thermofit_pl.functional.groups import Groups
+from thermofit_pl.functional.whitened import Whitened, whiten
+from thermofit_pl.tables.sample import Sample
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+LEVEL = 0.01  # p-value below which errors are said to have a pattern
+GAP = 1.5  # neighbours of a log further apart than this many usual spacings have a gap between them
+ROUNDING = 8 * np.finfo(np.float64).eps  # of the largest term: such errors are rounding, in which no test looks
+
+
+class Odd(NamedTuple):
+    """Readings that don't belong to the rest.
+
+    Attributes:
+        code: Which of the sample are error codes, shape ``(N,)``.
+        code_of_reference: Whether it is the reference that is one, shape ``(N,)``.
+        stuck: The longest movement of the reference while the indication stood.
+        standing_out: Which of the sample are too far from the curve otherwise, shape ``(N,)``.
+        p: How probable the farthest is by chance, shape ``(I,)``.
+        farthest: Its index, shape ``(I,)``.
+        t: Its error about the curve of the others, over its standard deviation, shape ``(I,)``.
+    """
+
+    code: BoolArray
+    code_of_reference: BoolArray
+    stuck: outliers.Stuck
+    standing_out: BoolArray
+    p: FloatArray
+    farthest: IntArray
+    t: FloatArray
+
+
+class Points(NamedTuple):
+    """Set points, each attribute of shape ``(I,)``.
+
+    Attributes:
+        number: How many; 0 where none were recognised.
+        p: p-value of their scatter about the curve, beside that of repeats (lack of fit); not of logs.
+        largest: A reading of the one whose mean error is largest against its uncertainty.
+        error: That mean error, estimate − reference [°C].
+        size: How many readings it has.
+    """
+
+    number: IntArray
+    p: FloatArray
+    largest: IntArray
+    error: FloatArray
+    size: IntArray
+
+
+class Pattern(NamedTuple):
+    """One figure of the errors and its p-value, each of shape ``(I,)``.
+
+    Attributes:
+        value: The autocorrelation of neighbours' errors, the sign of a scatter's change, or a rank correlation.
+        p: How probable one so large is by chance.
+    """
+
+    value: FloatArray
+    p: FloatArray
+
+
+class Findings(NamedTuple):
+    """What the errors about the least-squares curves say.
+
+    p-values are NaN where a test can't be made or has no place, indices are those of the sample, −1 for nothing.
+
+    Attributes:
+        log: Whether the readings are logs.
+        sampled: How many readings of each instrument were looked at, shape ``(I,)``.
+        odd: Readings that don't belong to the rest; all else is of the rest.
+        points: Set points.
+        neighbours: How alike errors about a cubic are in neighbouring rows; without a time and set points.
+        ordered: Whether the rows are in the order of the indication, up or down, shape ``(I,)``.
+        shape: What the next two degrees would take away.
+        scatter: Whether the scatter changes along the range.
+        rank: Rank correlation of indications and references.
+    """
+
+    log: bool
+    sampled: IntArray
+    odd: Odd
+    points: Points
+    neighbours: Pattern
+    ordered: BoolArray
+    shape: misfit.Shape
+    scatter: Pattern
+    rank: Pattern
+
+
+class Readings(NamedTuple):
+    """Readings that are looked at, sorted by instrument.
+
+    Attributes:
+        x: Indications, shape ``(N,)``.
+        y: References, shape ``(N,)`` [°C].
+        columns: The features that are fitted, shape ``(N, p)``.
+        aim: What they are fitted to: the references less what the curve holds, shape ``(N,)`` [°C].
+        groups: The instruments.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    columns: FloatArray
+    aim: FloatArray
+    groups: Groups
+
+    def only(self, at: IntArray) -> Readings:
+        """Returns some of them, by their indices in order."""
+        instruments = len(self.groups.counts)
+        code = self.groups.each(np.arange(instruments))[at]
+        return Readings(self.x[at], self.y[at], self.columns[at], self.aim[at], Groups(code, instruments))
+
+
+def examine(sample: Sample, curve: Curve, exact: BoolArray, point: IntArray | None = None) -> Findings:
+    """Looks at the sampled readings, each instrument's about its own least-squares curve.
+
+    Args:
+        sample: The readings; those with a time are logs, and stand in its order.
+        curve: Which curve.
+        exact: Whether an instrument's readings follow their curve to rounding, shape ``(I,)``: no test is made.
+        point: The set point of each reading of the sample, shape ``(N,)``, −1 where there is none; None recognises
+            them.
+    """
+    groups, constant = Groups(sample.codes(), len(exact)), 0 not in curve.held
+    all_ = _readings(sample, curve, groups)
+    odd, kept = _odd(all_, exact, constant)
+    rest = all_.only(kept)
+    fit = whiten(rest.columns, rest.aim, rest.groups, constant)
+    root = np.sqrt(fit.sse / np.maximum(rest.groups.counts, 1))
+    told = ~exact & (root > _rounding(rest.aim + fit.error, rest))
+    code = set_points.recognise(rest.x, rest.y, rest.groups)
+    if point is not None:
+        code = set_points.numbered(groups.sorted(point)[kept])
+    times = None if sample.blocks[:1] and sample.blocks[0].time is None else groups.sorted(sample.column("time"))[kept]
+    log = None if times is None else _log(times, rest.groups, whole=sample.rate == 1)
+    points = _points(set_points.analyse(fit, code, rest.groups), code, kept, groups, told & (log is None))
+    alike = Pattern(*misfit.neighbours(rest.x, rest.y, rest.groups))
+    alike = alike._replace(p=np.where(told & (points.number == 0) & (log is None), alike.p, math.nan))
+    shape, scatter = _shape(rest, curve.free, code, log), _scatter(fit, rest, code, log)
+    if (as_log := alike.p < LEVEL).any():  # rows whose neighbours are alike count as a log in their order
+        rows = _log(np.arange(len(kept), dtype=np.float64), rest.groups, whole=False)
+        other = _shape(rest, curve.free, code, rows), _scatter(fit, rest, code, rows)
+        shape = misfit.Shape(*(np.where(as_log, *both) for both in zip(other[0], shape, strict=True)))
+        scatter = Pattern(*(np.where(as_log, *both) for both in zip(other[1], scatter, strict=True)))
+    return Findings(
+        log=log is not None,
+        sampled=groups.counts,
+        odd=odd,
+        points=points,
+        neighbours=alike,
+        ordered=_ordered(rest),
+        shape=shape._replace(p=np.where(told, shape.p, math.nan)),
+        scatter=scatter._replace(p=np.where(told, scatter.p, math.nan)),
+        rank=Pattern(*misfit.monotone(rest.x, rest.y, rest.groups)),
+    )
+
+
+def largest_errors(sample: Sample, curve: Curve, w: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Returns the index in the sample of the reading with the largest error about each curve, and that error.
+
+    Args:
+        sample: The readings.
+        curve: Which curve.
+        w: Its coefficients, shape ``(I, p)``, or ``(I,)`` for one.
+        b: Shape ``(I,)`` [°C].
+
+    Returns:
+        Both of shape ``(I,)``; −1 and NaN where an instrument has no readings or no curve.
+    """
+    groups = Groups(sample.codes(), len(b))
+    if not len(sample):
+        return np.full(len(b), -1), np.full(len(b), math.nan)
+    x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
+    level = groups.each(b)
+    for coefficients, feature in zip(w.reshape(len(b), -1).T, curve.features(x), strict=True):
+        level = level + groups.each(coefficients) * feature
+    error = np.asarray(curve.estimate(level), np.float64) - y
+    largest = groups.argmax(np.abs(error))
+    return groups.unsorted(largest), groups.at(error, largest)
+
+
+def _readings(sample: Sample, curve: Curve, groups: Groups) -> Readings:
+    x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
+    features = curve.features(x) if len(x) else [x] * len(curve.names)
+    held = sum((value * features[j - 1] for j, value in curve.held.items() if j > 0), np.zeros_like(y))
+    free = [features[j - 1] for j in curve.free if j > 0]
+    return Readings(x, y, np.stack(free, axis=-1) if free else np.empty((len(x), 0)), y - held, groups)
+
+
+def _odd(all_: Readings, exact: BoolArray, constant: bool) -> tuple[Odd, IntArray]:
+    """Returns the readings that don't belong to the rest, and the indices of the rest."""
+    groups = all_.groups
+    found = outliers.find(all_.x, all_.y, whiten(all_.columns, all_.aim, groups, constant), groups)
+    stuck = outliers.stuck(all_.x, all_.y, groups)
+    place = np.arange(len(all_.x)) - groups.each(stuck.first)
+    stood = groups.each(stuck.first >= 0) & (place >= 0) & (place < groups.each(stuck.length))
+    beyond_rounding = np.abs(found.error) > groups.each(_rounding(all_.aim + found.error, all_))
+    standing_out = found.standing_out & beyond_rounding & ~stood
+    odd = Odd(
+        code=_unsorted(found.code, groups),
+        code_of_reference=_unsorted(found.code_of_reference, groups),
+        stuck=stuck._replace(first=groups.unsorted(stuck.first)),
+        standing_out=_unsorted(standing_out, groups),
+        p=np.where(exact, math.nan, found.p),
+        farthest=groups.unsorted(found.largest),
+        t=groups.at(found.t, found.largest),
+    )
+    return odd, np.flatnonzero(~(found.code | standing_out | stood))
+
+
+def _unsorted(values: BoolArray, groups: Groups) -> BoolArray:
+    back = np.empty_like(values)
+    back[groups.unsorted(np.arange(len(values)))] = values
+    return back
+
+
+def _rounding(estimate: FloatArray, of: Readings) -> FloatArray:
+    """Returns up to which size errors are the rounding of the readings' numbers, shape ``(I,)`` [°C]."""
+    groups = of.groups
+
+    def most(values: FloatArray) -> FloatArray:
+        return -groups.least(-values)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = (most(estimate) - groups.least(estimate)) / (most(of.x) - groups.least(of.x))
+        largest = most(np.abs(of.aim)) + np.where(np.isfinite(slope), np.abs(slope), 0.0) * most(np.abs(of.x))
+    rounding: FloatArray = ROUNDING * np.maximum(largest, 0.0)
+    return rounding
+
+
+def _points(found: set_points.SetPoints, code: IntArray, kept: IntArray, groups: Groups, told: BoolArray) -> Points:
+    first = np.full(int(code.max(initial=-1)) + 2, -1)
+    at = np.flatnonzero(code >= 0)[::-1]
+    first[code[at]] = kept[at]
+    size = np.bincount(code[at], minlength=len(first))
+    return Points(
+        number=found.points,
+        p=np.where(told, found.p, math.nan),
+        largest=groups.unsorted(first[found.largest]),
+        error=found.error,
+        size=np.where(found.largest >= 0, size[found.largest], 0),
+    )
+
+
+def _log(time: FloatArray, groups: Groups, *, whole: bool) -> misfit.Log:
+    """Returns where the readings of logs lie in time: in which eighth of them, and behind which gaps."""
+    starts = np.cumsum(groups.counts) - groups.counts
+    place = np.arange(len(time)) - groups.each(starts)
+    block = place * 8 // np.maximum(groups.each(groups.counts), 1)
+    if not whole:  # of a sample, the next reading is not the next in the table
+        return misfit.Log(block)
+    instrument = groups.each(np.arange(len(groups.counts)))
+    step = np.diff(time, prepend=time[:1])
+    inner = np.flatnonzero((place > 0) & (step > 0))
+    order = inner[np.lexsort((step[inner], instrument[inner]))]
+    counts = np.bincount(instrument[inner], minlength=len(groups.counts))
+    middle = np.cumsum(counts) - counts + np.maximum(counts - 1, 0) // 2
+    usual = np.where(counts > 0, step[order[np.minimum(middle, max(len(order) - 1, 0))]] if len(order) else 1.0, np.inf)
+    return misfit.Log(block, (place > 0) & (step > GAP * groups.each(usual)))
+
+
+def _shape(rest: Readings, free: Sequence[int], code: IntArray, log: misfit.Log | None) -> misfit.Shape:
+    """Tests for the shapes that a curve lacks, with the covariance that the readings have; of set points, the means."""
+    groups, degrees = rest.groups, misfit.lacking(free)
+    if log is not None:
+        return misfit.shape(rest.columns, rest.x, rest.aim, groups, degrees, log)
+    n = len(rest.x)
+    instrument = groups.each(np.arange(len(groups.counts)))
+    own = np.where(code >= 0, code, int(code.max(initial=-1)) + 1 + np.arange(n))
+    _, first, cell = np.unique(own, return_index=True, return_inverse=True)
+    cells = Groups(cell, len(first))
+    order = np.argsort(first, kind="stable")  # by instrument, as the first reading of each stands
+
+    def mean(values: FloatArray) -> FloatArray:
+        means: FloatArray = (cells.sums(cells.sorted(values)).T / cells.counts).T[order]
+        return means
+
+    means = Groups(instrument[first][order], len(groups.counts))
+    return misfit.shape(mean(rest.columns), mean(rest.x), mean(rest.aim), means, degrees)
+
+
+def _scatter(fit: Whitened, rest: Readings, code: IntArray, log: misfit.Log | None) -> Pattern:
+    """Tests the scatter's change along the range; of set points, that of the readings about the mean of each."""
+    error, has = fit.error, code >= 0
+    if log is None and has.any():
+        cells = Groups(np.where(has, code, int(code.max()) + 1), int(code.max()) + 2)
+        mean = cells.sums(cells.sorted(error)) / np.maximum(cells.counts, 1)
+        factor = np.sqrt(cells.counts / np.maximum(cells.counts - 1, 1))
+        error = np.where(has, (error - mean[code]) * factor[code], error)
+    p, sign = misfit.growing_scatter(rest.x, error, rest.groups, log)
+    return Pattern(sign, p)
+
+
+def _ordered(rest: Readings) -> BoolArray:
+    """Whether the rows stand in the order of the indication, shape ``(I,)``."""
+    groups = rest.groups
+    step = np.diff(rest.x, prepend=rest.x[:1])
+    step[(np.cumsum(groups.counts) - groups.counts)[groups.counts > 0]] = 0.0
+    ordered: BoolArray = (groups.least(step) >= 0) | (groups.least(-step) >= 0)
+    return ordered
