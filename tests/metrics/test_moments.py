@@ -354,3 +354,16 @@ def test_a_card_gives_the_same_digits() -> None:
     moments = Moments().to("cuda")
     moments.update(torch.from_numpy(x).cuda(), torch.from_numpy(y).cuda())
     torch.testing.assert_close(moments.moments.cpu(), of(x, y).moments, rtol=1e-10, atol=0)
+
+
+def test_what_was_computed_of_other_numbers_is_computed_again() -> None:
+    moments = of(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.5]))
+    before, modes = moments.exact, moments.modes()
+    assert moments.exact is before  # once
+    moments.update(torch.tensor([4.0]), torch.tensor([5.0]))
+    slope, intercept = np.polyfit([1, 2, 3, 4], [2, 4, 6.5, 5], 1)
+    assert moments.exact[0].item() == pytest.approx(slope, rel=1e-13, abs=0)
+    assert moments.exact[1].item() == pytest.approx(intercept, rel=1e-12, abs=0)
+    assert moments.modes()[0][0, 0] > modes[0][0, 0]
+    moments.reset()
+    assert not moments.has_curve

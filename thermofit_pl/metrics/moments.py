@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from thermofit_pl.metrics.modes import modes
 from thermofit_pl.metrics.packing import numbers_of
 
 FloatArray = NDArray[np.float64]
+Value = TypeVar("Value")
 
 # Of one instrument's block: what is kept of each chunk of it, its smallest and its largest indication.
 Formed = tuple[list[list[float]], float, float]
@@ -98,7 +99,7 @@ class Moments(Metric):
         self.curve = Line() if curve is None else curve
         self.origin: tuple[float, ...] | None = None
         self._normalization: tuple[Tensor, Tensor] | None = None
-        self._modes: tuple[Tensor, Tensor, Tensor] | None = None
+        self._known: dict[str, tuple[Tensor, Any]] = {}  # what has been computed, and of which numbers
         numbers = numbers_of(len(self.curve.names)) + 3
         infinite = torch.full((instruments,), torch.inf, dtype=torch.float64)
         self.add_state("moments", torch.zeros(instruments, numbers, dtype=torch.float64), dist_reduce_fx=merge_all)
@@ -247,7 +248,7 @@ class Moments(Metric):
     def reset(self) -> None:
         """Forgets all readings; the curve keeps its frame."""
         super().reset()
-        self.origin = self._modes = None
+        self.origin = None
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the least-squares w, shape ``(instruments, features)``, b and least mean squared error."""
@@ -291,17 +292,17 @@ class Moments(Metric):
     @property
     def fitted(self) -> Tensor:
         """The packed factor in the coefficients that are fitted: that of the readings, unless the curve holds some."""
-        return hold(self.factor, self.curve.held) if self.curve.held else self.factor
+        return self._once("fitted", lambda: hold(self.factor, self.curve.held) if self.curve.held else self.factor)
 
     @property
     def sound(self) -> Tensor:
         """Whether the readings tell each coefficient that is fitted, b first, shape ``(instruments, coefficients)``."""
-        return sound(self.fitted)
+        return self._once("sound", lambda: sound(self.fitted))
 
     @property
     def has_curve(self) -> Tensor:
         """Whether the readings tell all coefficients, shape ``(instruments,)``."""
-        return self.sound.all(dim=-1)
+        return self._once("has_curve", lambda: self.sound.all(dim=-1))
 
     @property
     def exact(self) -> tuple[Tensor, Tensor]:
@@ -309,14 +310,7 @@ class Moments(Metric):
 
         Where the readings don't tell them, w is 0 and b the mean reference.
         """
-        found = solve(self.fitted)
-        coefficients = found.new_zeros(len(found), len(self.curve.names) + 1)
-        coefficients[:, list(self.curve.free)] = found
-        for j, value in self.curve.held.items():
-            coefficients[:, j] = value
-        known = self.has_curve
-        w = torch.where(known[:, None], coefficients[:, 1:], 0.0)
-        return w, torch.where(known, coefficients[:, 0], self.mean_reference)
+        return self._once("exact", self._solved)
 
     @property
     def sse(self) -> Tensor:
@@ -448,9 +442,7 @@ class Moments(Metric):
             Shapes ``(instruments, coefficients)``, largest first, and ``(instruments, coefficients, coefficients)``, an
             eigenvector a column.
         """
-        if self._modes is None or self._modes[0] is not self.moments:
-            self._modes = self.moments, *modes(self.factor, self.total, self.curve.free)
-        return self._modes[1:]
+        return self._once("modes", lambda: modes(self.factor, self.total, self.curve.free))
 
     def synced(self) -> Moments:
         """Returns the moments over all processes; themselves where there is one process. Every process must call it.
@@ -494,6 +486,23 @@ class Moments(Metric):
         """
         kept, low, high = self.moments[which], self.lowest[which], self.highest[which]
         return self._like(merge_all(kept[:, None]), low.amin(dim=0, keepdim=True), high.amax(dim=0, keepdim=True))
+
+    def _once(self, name: str, compute: Callable[[], Value]) -> Value:
+        """Returns what is computed of the numbers as they are, which stays until they are others."""
+        if self._known.get(name, (None,))[0] is not self.moments:
+            self._known[name] = self.moments, compute()
+        found: Value = self._known[name][1]
+        return found
+
+    def _solved(self) -> tuple[Tensor, Tensor]:
+        found = solve(self.fitted)
+        coefficients = found.new_zeros(len(found), len(self.curve.names) + 1)
+        coefficients[:, list(self.curve.free)] = found
+        for j, value in self.curve.held.items():
+            coefficients[:, j] = value
+        known = self.has_curve
+        w = torch.where(known[:, None], coefficients[:, 1:], 0.0)
+        return w, torch.where(known, coefficients[:, 0], self.mean_reference)
 
     def _columns(self, indication: Any) -> list[Any]:
         """Returns the features less their origin."""

@@ -432,7 +432,8 @@ class ReadingsDataModule(LightningDataModule):
         train = self.moments["train"]
         if self.batch_size is None:
             moments = train.normalized(self.normalization.offset, self.normalization.scale)
-            moments.moments[~moments.has_curve] = 0.0  # SGD leaves an instrument that has no curve where it is
+            # SGD leaves an instrument that has no curve where it is
+            moments.moments = torch.where(moments.has_curve[:, None], moments.moments, 0.0)
             return FullBatch(moments)
         assert self._accumulator is not None
         indication, reference, instrument = self._accumulator.readings("train")
