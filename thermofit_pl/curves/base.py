@@ -6,9 +6,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.errors import InputError
+
+if TYPE_CHECKING:
+    from thermofit_pl.functional.units import Units
 
 PACKAGE = "thermofit_pl.curves"
 SHIPPED = {  # by class name: the module that holds it
@@ -16,11 +19,18 @@ SHIPPED = {  # by class name: the module that holds it
     "Offset": "offset",
     "Proportional": "proportional",
     "Polynomial": "polynomial",
+    "SteinhartHart": "steinhart_hart",
+    "Beta": "beta",
+    "CallendarVanDusen": "callendar_van_dusen",
 }
 
 
 class Curve:
     """A curve that is linear in its coefficients: reference = b + Σ w_j · φ_j(indication).
+
+    Some curves of sensors are so only through a link: the estimate is a function of the level b + Σ w_j · φ_j, or what
+    is linear is the indication as a function of the reference. They say how by ``estimate``, ``working`` and
+    ``evaluate``.
 
     A curve of your own names its coefficients, and gives its features and their slopes as expressions of operators
     alone, which then run over NumPy arrays, Polars expressions and torch tensors. Each argument of ``__init__`` is a
@@ -30,6 +40,9 @@ class Curve:
         names: Of the coefficients w_j, one a feature.
         noun: What a sentence calls the curve.
         held: Coefficients that are not fitted, and their values: 0 is b, j is w_j.
+        linked: Whether the estimate is another function of the level than itself, so that a pass over the readings is
+            linearised about a solution (Gauss and Newton), and may have to be repeated.
+        inverted: Whether the indication is the function of the reference, which is then the exact one of the two.
 
     Example:
         >>> class Root(Curve):
@@ -45,6 +58,8 @@ class Curve:
     names: tuple[str, ...] = ("w",)
     noun = "the curve"
     held: Mapping[int, float] = MappingProxyType({})
+    linked = False
+    inverted = False
 
     def features(self, indication: Any) -> list[Any]:
         """Returns the features φ_j of indications, one an entry of ``names``, each of the indications' shape."""
@@ -55,18 +70,124 @@ class Curve:
         raise NotImplementedError(f"Expected {type(self).__name__} to have a method `slopes`, but it has none")
 
     def estimate(self, level: Any) -> Any:
-        """Returns the estimate from b + Σ w_j · φ_j, which it is."""
+        """Returns the estimate from the level b + Σ w_j · φ_j, which it is."""
         return level
 
-    def framed(self, low: float, high: float) -> Curve:
+    def estimate_slope(self, level: Any) -> Any:
+        """Returns d estimate/d level, which is 1."""
+        return level * 0.0 + 1.0
+
+    def features_at(self, indication: Any, about: Sequence[Any] | None) -> list[Any]:
+        """Returns the features of indications, by a solution where they depend on it: here they don't.
+
+        Args:
+            indication: Indications.
+            about: The solution, b and w, each a number or one for each indication; None where none is known.
+        """
+        del about
+        return self.features(indication)
+
+    def working(
+        self, indication: Any, reference: Any, about: Sequence[Any] | None = None
+    ) -> tuple[list[Any], Any, Any]:
+        """Returns the rows of a least-squares pass: features, what is linear in the coefficients, and weights.
+
+        Args:
+            indication: Of the readings, shape ``(N,)``.
+            reference: Likewise.
+            about: The solution that the pass is linearised about, b and w, each a number or one for each reading; None
+                for the first pass.
+
+        Returns:
+            The features, the target, and a weight beside the reading's own; None where that is 1.
+        """
+        del about
+        return self.features(indication), reference, None
+
+    def evaluate(self, indication: Any, level: Any, w: Sequence[Any], pivot: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Returns the estimate, the features less those at the pivot, and d estimate/d level, at indications.
+
+        Args:
+            indication: Indications; with the others NumPy's, Polars' or torch's.
+            level: The level at the pivot, b + Σ w_j · pivot_j.
+            w: The coefficients.
+            pivot: The features there.
+        """
+        away = [feature - at for feature, at in zip(self.features(indication), pivot, strict=True)]
+        for j in range(len(away)):
+            level = level + w[j] * away[j]
+        return self.estimate(level), away, self.estimate_slope(level) if self.linked else 1.0
+
+    def framed(self, low: float, high: float, reference: float | None = None) -> Curve:
         """Returns the curve with what it takes from the range of the first readings: nothing, unless it has a frame.
 
         Args:
             low: Smallest indication of the first readings.
             high: Largest.
+            reference: The mean of their references.
         """
-        del low, high
+        del low, high, reference
         return self
+
+    def over(self, low: Any, high: Any, share: Any) -> Any:
+        """Returns indications over a range, at shares of it from 0 to 1."""
+        return low * (1 - share) + high * share
+
+    def in_units(self, units: Units) -> Curve:
+        """Returns the curve for references and indications in some units: the same, unless its equation has units.
+
+        Raises:
+            InputError: If it can't be of them.
+        """
+        del units
+        return self
+
+    def fault(self, indication: Any, reference: Any) -> tuple[int, str] | None:
+        """Finds a reading that the curve can't be of: here there is none.
+
+        Args:
+            indication: NumPy array, shape ``(N,)``.
+            reference: Likewise.
+
+        Returns:
+            Which one, and what is wrong with it; None where all will do.
+        """
+        del indication, reference
+        return None
+
+    def unfit(self, coefficients: Any, low: Any, high: Any, units: Units) -> list[tuple[Any, str]]:
+        """Finds fitted curves that can't be of such sensors: here none.
+
+        Args:
+            coefficients: NumPy array of b and w, shape ``(instruments, coefficients)``.
+            low: Smallest indications, shape ``(instruments,)``.
+            high: Largest.
+            units: Of the readings.
+
+        Returns:
+            Which instruments are at fault, shape ``(instruments,)``, and how: "expected …, but …; …".
+        """
+        del coefficients, low, high, units
+        return []
+
+    def remarks(self, coefficients: Any) -> list[str]:
+        """Returns what a person must know of a fitted curve: here nothing.
+
+        Args:
+            coefficients: NumPy array of b and w.
+        """
+        del coefficients
+        return []
+
+    def indication(self, reference: Any, coefficients: Any) -> Any:
+        """Returns the indications whose estimates are the references, in closed form; None where there is no such.
+
+        Args:
+            reference: NumPy array.
+            coefficients: NumPy array of b and w along its last axis.
+        """
+        del reference, coefficients
+        return None
 
     @property
     def conventional_names(self) -> tuple[str, ...]:
@@ -76,12 +197,22 @@ class Curve:
     def conventional(self, coefficients: Any) -> Any:
         """Returns the coefficients that people quote, which are b and w.
 
-        The map is linear, so that it also takes the columns of a square root of their covariance.
-
         Args:
             coefficients: NumPy array of b and w along its last axis.
         """
         return coefficients
+
+    def conventional_spread(self, coefficients: Any, spread: Any) -> Any:
+        """Returns changes of the coefficients that people quote, to first order, from changes of b and w.
+
+        From the columns of a square root of the covariance of b and w, it makes those of theirs.
+
+        Args:
+            coefficients: b and w along the last axis, as ``conventional`` takes them.
+            spread: Their changes, along the last axis too.
+        """
+        del coefficients  # the map is linear
+        return self.conventional(spread)
 
     @property
     def free(self) -> tuple[int, ...]:

@@ -42,8 +42,9 @@ class Polynomial(Curve):
         self.noun = f"a polynomial of degree {degree}"
         self.names = tuple(f"w{j}" for j in range(1, degree + 1))
 
-    def framed(self, low: float, high: float) -> Polynomial:
+    def framed(self, low: float, high: float, reference: float | None = None) -> Polynomial:
         """Returns the polynomial over the range of the first readings, unless it has a range already."""
+        del reference
         if self.centre is not None:
             return self
         return Polynomial(self.degree, low / 2 + high / 2, high / 2 - low / 2 or abs(low) or 1.0)

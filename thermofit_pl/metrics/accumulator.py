@@ -14,10 +14,12 @@ from torch import Tensor
 
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.distributed.collectives import all_gather
+from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.autocorrelation import LagProducts
 from thermofit_pl.metrics.forming import Workspace
 from thermofit_pl.metrics.least_squares import Autocorrelation
-from thermofit_pl.metrics.moments import Formed, Moments, as_parts
+from thermofit_pl.metrics.moments import Formed, Moments, as_parts, as_tensor
+from thermofit_pl.metrics.passes import of_block
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
 from thermofit_pl.tables.table import Block
@@ -64,8 +66,7 @@ class Accumulator:
     def add(self, part: Part, block: Block) -> None:
         """Takes in a block of readings of one part."""
         assert block.reference is not None
-        for moments in self.moments.values():  # one frame for all parts
-            moments.frame(block.indication)
+        self._begin(block)
         if part == "train":
             self.sample.add(block)
         if self._keep:
@@ -85,6 +86,26 @@ class Accumulator:
         formed.append(self.moments[part].formed(block.indication, block.reference, weight))
         if len(formed) == FORMED:
             self._flush_part(part)
+
+    def _begin(self, block: Block) -> None:
+        """Takes the frame of all parts from the first block, and what a pass over one instrument is linearised about.
+
+        Raises:
+            InputError: If the curve can't be of these readings.
+        """
+        assert block.reference is not None
+        train = self.moments["train"]
+        first = train.origin is None
+        if (fault := train.curve.fault(block.indication, block.reference)) is not None:
+            at, sentence = fault
+            place = f"row {block.rows[at]}" if block.file == Path() else f"{block.file.name}, row {block.rows[at]}"
+            raise InputError(f"{place}: {sentence}; mend or leave out that reading")
+        for moments in self.moments.values():
+            moments.frame(block.indication, block.reference)
+        if first and train.curve.linked and train.about is None and not self._fleet:
+            about = of_block(train.curve, *(as_tensor(column) for column in (block.indication, block.reference)))
+            for moments in self.moments.values():
+                moments.about = about
 
     def _flush_part(self, part: Part) -> None:
         """Adds what was put off to the moments."""

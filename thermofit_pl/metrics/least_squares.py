@@ -10,6 +10,7 @@ from torch import Tensor
 from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.factor import TINY, spread_of
 from thermofit_pl.metrics.moments import Moments, by_feature
+from thermofit_pl.metrics.packing import unpack
 
 COVERAGE_PROBABILITY = 0.95
 NUMERALS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
@@ -193,15 +194,41 @@ def distance(moments: Moments, w: Tensor, b: Tensor) -> Tensor:
     change, at_pivot = by_feature(w, b).double() - exact, moments.mean_error(w, b) - moments.mean_error(exact, level)
     away = over_range(moments) - moments.feature_means
     away = away.reshape(len(away), *[1] * (at_pivot.ndim - 1), *away.shape[1:])
-    return ((change * away).sum(dim=-1) + at_pivot).abs().amax(dim=0)
+    apart = (change * away).sum(dim=-1) + at_pivot
+    slope = moments.slopes_of_estimate(_over_range(moments))
+    if slope is not None:  # of the levels that is, and to first order of the estimates
+        apart = apart * slope.reshape(len(slope), *[1] * (at_pivot.ndim - 1), *slope.shape[1:])
+    return apart.abs().amax(dim=0)
+
+
+def step(moments: Moments) -> Tensor:
+    """Returns how far the solution of a pass is from the one that it was linearised about, shape ``(instruments,)``.
+
+    It is in standard uncertainties, of that combination of the coefficients in which it is largest; inf for a first
+    pass, and 0 where the readings tell no curve, or where the step is no more than rounding.
+    """
+    if moments.about is None:
+        return torch.where(moments.has_curve, torch.inf, 0.0)
+    d, r = unpack(moments.fitted)
+    off = (r[..., :-1, :-1] @ moments.about[:, list(moments.curve.free), None])[..., 0] - r[..., :-1, -1]
+    further = (d[..., :-1] * off.square()).sum(dim=-1)
+    s2 = moments.sse / (moments.count - len(moments.curve.free)).clamp(min=1)
+    steps = (further / s2.clamp(min=TINY)).sqrt()
+    settled = (further / moments.total.clamp(min=TINY)).sqrt() <= rounding(moments, *moments.exact)
+    return torch.where(moments.has_curve & ~settled, steps.nan_to_num(torch.inf), 0.0)
 
 
 def over_range(moments: Moments) -> Tensor:
     """Returns the features at indications over each instrument's range, shape ``(points, instruments, features)``."""
+    return moments.features(_over_range(moments))
+
+
+def _over_range(moments: Moments) -> Tensor:
     # one feature is furthest at an end; of more, 33 points miss less than a percent between two of them at degree 10
-    points = 2 if len(moments.curve.names) == 1 else 33
+    points = 2 if len(moments.curve.names) == 1 and not moments.curve.linked else 33
     share = torch.linspace(0, 1, points, dtype=torch.float64, device=moments.lowest.device)[:, None]
-    return moments.features(moments.lowest * (1 - share) + moments.highest * share)
+    indications: Tensor = moments.curve.over(moments.lowest, moments.highest, share)
+    return indications
 
 
 def steps_needed(moments: Moments, distance: Tensor, tolerance: Tensor, learning_rate: float) -> Tensor:

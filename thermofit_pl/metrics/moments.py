@@ -67,9 +67,12 @@ class Moments(Metric):
     Args:
         instruments: Number of instruments.
         curve: Whose features the readings are seen through; None is the straight line.
+        about: The solution that a pass is linearised about.
 
     Attributes:
         curve: The same; with its frame, once the first readings have set it.
+        about: Of a curve whose passes are linearised, the solution that this one is linearised about, b and w, shape
+            ``(instruments, coefficients)``; None for the first pass, and for other curves.
         origin: What is taken off each feature before it is added up, p numbers, as the first readings set it; None
             before. It is 0 but for features such as counts about a million, whose spread is a few hundred.
         moments: Shape ``(instruments, k + 3)``, float64: the packed factor of (1, features − origin, reference), then
@@ -94,9 +97,12 @@ class Moments(Metric):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, instruments: int = 1, curve: Curve | None = None, **kwargs: Any) -> None:  # torchmetrics' own
+    def __init__(
+        self, instruments: int = 1, curve: Curve | None = None, about: Tensor | None = None, **kwargs: Any
+    ) -> None:  # torchmetrics' own
         super().__init__(**kwargs)
         self.curve = Line() if curve is None else curve
+        self.about = about
         self.origin: tuple[float, ...] | None = None
         self._normalization: tuple[Tensor, Tensor] | None = None
         self._known: dict[str, tuple[Tensor, Any]] = {}  # what has been computed, and of which numbers
@@ -133,7 +139,7 @@ class Moments(Metric):
             return
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
         omega = None if weight is None else weight.detach().to(self.moments)
-        self.frame(x)
+        self.frame(x, y)
         if len(self.moments) > 1:
             assert instrument is not None
             self.absorb(*self.formed_of_many(x, y, instrument, omega))
@@ -141,19 +147,22 @@ class Moments(Metric):
             formed = self.formed(x.numpy(), y.numpy(), None if omega is None else omega.numpy())
             self.absorb(*as_parts([formed]))
         else:
-            kept = of_instruments([*self._columns(x), y], omega, None, 1)
+            columns, weights = self._rows(x, y, omega)
+            kept = of_instruments(columns, weights, None, 1)
             low, high = x.aminmax()
-            self.absorb(kept[None], low[None, None], high[None, None])
+            self.absorb(self._counted(kept, omega)[None], low[None, None], high[None, None])
 
-    def frame(self, indication: Tensor | FloatArray) -> None:
+    def frame(self, indication: Tensor | FloatArray, reference: Tensor | FloatArray | None = None) -> None:
         """Takes from the first readings what is fixed from then on: the curve's frame, and the features' origin.
 
         Args:
             indication: Their indications, shape ``(N,)``.
+            reference: Their references, shape ``(N,)`` [°C].
         """
         if self.origin is not None:
             return
-        self.curve = self.curve.framed(float(indication.min()), float(indication.max()))
+        mean = None if reference is None else float(reference.mean())
+        self.curve = self.curve.framed(float(indication.min()), float(indication.max()), mean)
         origin = [0.0] * len(self.curve.names)
         if not self.curve.held:  # a curve through zero has no origin but zero
             for j, feature in enumerate(self.curve.features(indication)):
@@ -170,7 +179,13 @@ class Moments(Metric):
             y: References, shape ``(N,)`` [°C].
             weight: Weights, shape ``(N,)``; None weighs all alike.
         """
-        return of_columns([*self._columns(x), y], weight), float(x.min()), float(x.max())
+        columns, weights = self._rows(x, y, weight)
+        chunks = of_columns(columns, weights)
+        if weights is not weight:  # the sums are of the readings' own weights
+            for k, chunk in enumerate(chunks):
+                own = [chunk[-3]] * 2 if weight is None else [float(weight.sum()), float(weight.dot(weight))]
+                chunk[-2:] = own if weight is None or k == 0 else [0.0, 0.0]
+        return chunks, float(x.min()), float(x.max())
 
     def formed_of_many(
         self,
@@ -197,8 +212,31 @@ class Moments(Metric):
         else:
             low.scatter_reduce_(0, instrument, x, "amin")
             high.scatter_reduce_(0, instrument, x, "amax")
-        kept = of_instruments([*self._columns(x), y], weight, instrument, instruments, workspace)
-        return kept[None], low[None], high[None]
+        columns, weights = self._rows(x, y, weight, instrument)
+        kept = of_instruments(columns, weights, instrument, instruments, workspace)
+        return self._counted(kept, weight, instrument)[None], low[None], high[None]
+
+    def _rows(self, x: Any, y: Any, weight: Any, instrument: Tensor | None = None) -> tuple[list[Any], Any]:
+        """Returns the columns that the factor is formed of, but 1, and their weights."""
+        if not (self.curve.linked or self.curve.inverted):
+            return [*self._columns(self.curve.features(x)), y], weight
+        about: list[Any] | None = None
+        if self.about is not None and self.curve.linked:
+            about = self.about[0].tolist() if instrument is None else [each[instrument] for each in self.about.T]
+        features, target, own = self.curve.working(x, y, about)
+        weights = own if weight is None else weight if own is None else weight * own
+        return [*self._columns(features), target], weights
+
+    def _counted(self, kept: Tensor, weight: Tensor | None, instrument: Tensor | None = None) -> Tensor:
+        """Returns what was formed, with the sums of the readings' own weights where a pass has others."""
+        if not self.curve.linked:
+            return kept
+        kept[:, -2:] = kept[:, -3:-2]
+        if weight is not None:
+            at = torch.zeros(len(weight), dtype=torch.int64, device=weight.device) if instrument is None else instrument
+            for k, each in ((-2, weight), (-1, weight.square())):
+                kept[:, k] = kept.new_zeros(len(kept)).index_add_(0, at, each)
+        return kept
 
     def absorb(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> None:
         """Adds readings by what was formed of them.
@@ -227,6 +265,8 @@ class Moments(Metric):
                 self.origin, self.curve = other.origin, other.curve if not self._numbers_differ(other) else self.curve
             if self.curve != other.curve:
                 raise ValueError(f"Expected moments of the same curve, {self.curve}, but got {other.curve}")
+            if self.curve.linked and not _same(self.about, other.about):
+                raise ValueError("Expected moments that are linearised about one solution, but got two")
             incoming_state = other.at(self.origin)
         super().merge_state(incoming_state)
 
@@ -429,11 +469,23 @@ class Moments(Metric):
         Args:
             indication: Raw, shape ``(..., instruments)``.
         """
-        features = features_of(self.curve, indication)
+        features = features_of(self.curve, indication, self.about)
         if self._normalization is None:
             return features
         offset, scale = (each.to(features) for each in self._normalization)
         return ((features - offset)[..., None, :] @ scale)[..., 0, :]
+
+    def slopes_of_estimate(self, indication: Tensor) -> Tensor | None:
+        """Returns d estimate/d level at indications, by the solution that is known; None where it is 1 throughout.
+
+        Args:
+            indication: Raw, shape ``(..., instruments)``.
+        """
+        if self.about is None or not (self.curve.linked or self.curve.inverted):
+            return None
+        level, *w = self.about.T
+        slope: Tensor = self.curve.evaluate(indication, level, w, [torch.zeros_like(level)] * len(w))[2]
+        return slope
 
     def modes(self) -> tuple[Tensor, Tensor]:
         """Returns the eigenvalues of the loss's Hessian in the fitted coefficients, and its eigenvectors.
@@ -474,6 +526,9 @@ class Moments(Metric):
             return self
         where = slice(old) if index is None else index[:old]
         larger = Moments(instruments, self.curve)
+        if self.about is not None:
+            larger.about = self.about.new_full((instruments, self.about.shape[1]), torch.nan)
+            larger.about[where] = self.about
         larger.moments[where], larger.lowest[where], larger.highest[where] = self.moments, self.lowest, self.highest
         larger.origin, larger._update_count = self.origin, self._update_count
         return larger
@@ -485,7 +540,9 @@ class Moments(Metric):
             which: Truths, or indices, of the instruments.
         """
         kept, low, high = self.moments[which], self.lowest[which], self.highest[which]
-        return self._like(merge_all(kept[:, None]), low.amin(dim=0, keepdim=True), high.amax(dim=0, keepdim=True))
+        other = self._like(merge_all(kept[:, None]), low.amin(dim=0, keepdim=True), high.amax(dim=0, keepdim=True))
+        other.about = None if self.about is None else self.about[which].nanmean(dim=0, keepdim=True)
+        return other
 
     def _once(self, name: str, compute: Callable[[], Value]) -> Value:
         """Returns what is computed of the numbers as they are, which stays until they are others."""
@@ -504,14 +561,14 @@ class Moments(Metric):
         w = torch.where(known[:, None], coefficients[:, 1:], 0.0)
         return w, torch.where(known, coefficients[:, 0], self.mean_reference)
 
-    def _columns(self, indication: Any) -> list[Any]:
-        """Returns the features less their origin."""
+    def _columns(self, features: list[Any]) -> list[Any]:
+        """Returns features less their origin."""
         assert self.origin is not None
-        pairs = zip(self.curve.features(indication), self.origin, strict=True)
-        return [feature - origin if origin else feature for feature, origin in pairs]
+        return [each - origin if origin else each for each, origin in zip(features, self.origin, strict=True)]
 
     def _like(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> Moments:
         other = Moments(len(moments), self.curve)
+        other.about = self.about
         other.moments, other.lowest, other.highest = moments, lowest, highest
         other.origin, other._normalization = self.origin, self._normalization
         other._update_count = self._update_count  # torchmetrics warns of a compute before any update
@@ -531,9 +588,20 @@ def by_feature(w: Tensor, b: Tensor) -> Tensor:
     return w[..., None] if w.ndim == b.ndim else w
 
 
-def features_of(curve: Curve, indication: Tensor) -> Tensor:
-    """Returns a curve's features along a new last axis."""
-    return torch.stack([torch.as_tensor(each).expand(indication.shape) for each in curve.features(indication)], dim=-1)
+def features_of(curve: Curve, indication: Tensor, about: Tensor | None = None) -> Tensor:
+    """Returns a curve's features along a new last axis.
+
+    Args:
+        curve: The curve.
+        indication: Shape ``(...)``; with ``about`` of several instruments, ``(..., instruments)``.
+        about: A solution by which the features are taken, if they depend on it, shape ``(instruments, coefficients)``.
+    """
+    features = curve.features_at(indication, None if about is None else list(about.T))
+    return torch.stack([torch.as_tensor(each).expand(indication.shape) for each in features], dim=-1)
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one, other))
 
 
 def as_tensor(column: NDArray[np.float64]) -> Tensor:
