@@ -31,11 +31,12 @@ def include(packed: list[Any], row: list[Any], weight: Any, library: ModuleType,
         x, before, origin = row[k], packed[starts[k]], starts[k] - k
         by_weight = weight * x
         d = packed[starts[k]] = before + by_weight * x
+        if k == q - 1:
+            return
         known = d > 0
         safe = library.where(known, d, 1.0)
         gain = by_weight / safe
-        if k < q - 1:
-            weight = library.where(known, weight * (before / safe), weight)
+        weight = library.where(known, weight * (before / safe), weight)
         for j in range(k + 1, q):
             row[j] = row[j] - x * packed[origin + j]
             packed[origin + j] = packed[origin + j] + gain * row[j]  # keep·R + gain·row would lose a digit
@@ -61,7 +62,7 @@ def merge(first: Any, second: Any) -> Any:
     packed, rows = ([each[..., i] for i in range(numbers)] for each in (first, second))
     sums = [packed[i] + rows[i] for i in (-3, -2, -1)]
     for i in range(q):
-        row = [0.0] * i + [library.ones_like(rows[0])] + [rows[starts[i] + j] for j in range(1, q - i)]
+        row = [0.0] * i + [1.0] + [rows[starts[i] + j] for j in range(1, q - i)]
         include(packed, row, rows[starts[i]], library, i)
     return library.stack([*packed[:-3], *sums], -1)
 
