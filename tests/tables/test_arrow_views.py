@@ -65,7 +65,7 @@ def test_a_file_that_is_cut(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.arrow"
     write(path, CELLS["short"], "lz4")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InputError, match=r"a.arrow is damaged or no table"):
+    with pytest.raises(InputError, match=r"a.arrow is cut or damaged"):
         Table(str(path), "t_u", "t_c")
 
 

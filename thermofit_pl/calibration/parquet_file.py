@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -29,7 +30,8 @@ from thermofit_pl.calibration.rules import (
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable
 from thermofit_pl.functional.scales import SCALES
-from thermofit_pl.tables.parquet_footer import unpacked_bytes
+from thermofit_pl.tables.damage import PanicLines
+from thermofit_pl.tables.parquet_footer import check_pages, chunks_of, unpacked_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +41,7 @@ KEY = "thermofit_pl"  # of the provenance in Parquet's metadata
 UNPACKED = 40  # bytes in memory for one of the file: instruments that have a line take 2 to 4
 LEAST_UNPACKED = 512 << 20  # what any file may take: 1.4 million instruments without a line, whose nulls take no room
 LONGEST = 1 << 16  # bytes of a text
+LONGEST_FOOTER = 4 << 20  # that of a million instruments has 40 kB
 _JOINED = 4096  # texts that are put together at once: with LONGEST, 256 MiB at most
 _DTYPES = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean, str: pl.String}
 
@@ -82,7 +85,8 @@ def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         InputError: It can't be read, or isn't what was saved.
     """
     try:
-        return _read(path)
+        with closing(PanicLines()) as lines, lines:
+            return _read(path)
     except RefusedError as refused:
         raise InputError(
             f"Expected calibrations in {printable(path)}, but {refused}; take it from its run again, or fit again."
@@ -95,7 +99,9 @@ def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    size, unpacked = path.stat().st_size, unpacked_bytes(path)
+    chunks = chunks_of(path, LONGEST_FOOTER)
+    check_pages(path, chunks)
+    size, unpacked = path.stat().st_size, unpacked_bytes(chunks)
     if unpacked > max(LEAST_UNPACKED, UNPACKED * size):
         raise RefusedError(f"its {size} bytes would take {unpacked} in memory, which no calibrations do")
     provenance = json.loads(pl.read_parquet_metadata(path).get(KEY, "null"))

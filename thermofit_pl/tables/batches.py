@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count, printable
+from thermofit_pl.tables.damage import PanicLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,11 +31,24 @@ def batches(frame: pl.LazyFrame, path: Path, n_rows: Callable[[], int]) -> Itera
         InputError: Others came.
     """
     came = 0
-    for batch in frame.collect_batches(maintain_order=True):
+    for batch in _quietly(frame):
         came += batch.height
         yield batch
     if came != (expected := n_rows()):
         raise _unreadable(path, f"expected {count(expected)} rows, but {count(came)} could be read")
+
+
+def _quietly(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The batches, without the lines that a panic would print."""
+    with closing(PanicLines()) as lines:
+        with lines:
+            found = iter(frame.collect_batches(maintain_order=True))
+        while True:
+            with lines:
+                batch = next(found, None)
+            if batch is None:
+                return
+            yield batch
 
 
 def as_query(

@@ -6,18 +6,21 @@ import difflib
 import gzip
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import is_plain, printable, quoted
+from thermofit_pl.tables.arrow_file import ArrowFile, check
 from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
 from thermofit_pl.tables.batches import as_query
+from thermofit_pl.tables.damage import DamagedError, PanicLines
 from thermofit_pl.tables.headers import HEADER_BYTES, Header, find_header, holds
 from thermofit_pl.tables.options import TableOptions
+from thermofit_pl.tables.parquet_footer import Chunk, check_pages, chunks_of
 from thermofit_pl.tables.text_source import UTF16, TextSource
 from thermofit_pl.tables.workbooks import is_workbook, read_sheets
 
@@ -47,6 +50,7 @@ class TableFile:
         types: Parquet and Arrow: the type of each column.
         n_rows: Parquet and Arrow: the number of rows.
         repair: Arrow: whether Polars reads it only once it is repaired.
+        chunks: Parquet: where its pages are.
         separator: Text: what stands between cells.
         encoding: Text: how bytes mean characters.
         data_start: Text: the byte (of what `source` gives) at which the first reading's line starts.
@@ -67,6 +71,7 @@ class TableFile:
     data_start: int = 0
     data_row: int = 2
     repair: bool = False
+    chunks: Sequence[Chunk] = field(default=(), repr=False)
     source: TextSource = field(default_factory=lambda: TextSource(Path()))
     remark: str = ""
 
@@ -75,11 +80,19 @@ class TableFile:
         """Whether it is text compressed by gzip."""
         return self.source.gz
 
-    def scan(self) -> pl.LazyFrame:
-        """Parquet and Arrow: the whole table, as Polars reads it."""
+    def scan(self, columns: Collection[str] | None = None) -> pl.LazyFrame:
+        """Parquet and Arrow: the whole table, as Polars reads it.
+
+        Args:
+            columns: Those that will be read; None: all.
+
+        Raises:
+            DamagedError: A page of theirs can't be read.
+        """
         import polars as pl
 
         if self.kind == "parquet":
+            check_pages(self.path, [chunk for chunk in self.chunks if columns is None or chunk.column in columns])
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
         if self.repair:
             return as_query(lambda: repaired_batches(self.path), dict(zip(self.columns, self.types, strict=True)))
@@ -113,6 +126,8 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(
             f"{printable(path)} is a gzip file that is cut or damaged; copy or download it again."
         ) from None
+    except DamagedError as error:
+        raise InputError(f"{printable(path)} is cut or damaged ({error}); copy or download it again.") from None
     except (OSError, MemoryError, UnicodeError) as error:
         raise InputError(f"{printable(path)} could not be read: {_one_line(error)}.") from None
     except (PolarsError, PanicException) as error:
@@ -172,14 +187,21 @@ def open_table(
 def _open_columnar(path: Path, kind: Literal["parquet", "arrow"], size: int, changed: int) -> TableFile:
     import polars as pl
 
-    frame = TableFile(path, kind, size, changed, ()).scan()
-    schema = frame.collect_schema()
-    n_rows = int(frame.select(pl.len()).collect().item())  # from the file's metadata
+    repair, chunks = False, list[Chunk]()
+    if kind == "parquet":
+        chunks = chunks_of(path)
+    else:
+        with path.open("rb") as stream:
+            check(file := ArrowFile(stream))
+            repair = has_empty_buffers(file)
+    with closing(PanicLines()) as lines, lines:
+        frame = TableFile(path, kind, size, changed, ()).scan()
+        schema = frame.collect_schema()
+        n_rows = int(frame.select(pl.len()).collect().item())  # from the file's metadata
     if not n_rows:
         raise InputError(f"{printable(path)} has columns but no readings; expected a row for each reading.")
-    repair = kind == "arrow" and has_empty_buffers(path)
     columns, types = tuple(schema.names()), tuple(schema.dtypes())
-    return TableFile(path, kind, size, changed, columns, types, n_rows, repair=repair)
+    return TableFile(path, kind, size, changed, columns, types, n_rows, repair=repair, chunks=chunks)
 
 
 def _text(

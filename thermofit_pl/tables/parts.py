@@ -42,7 +42,8 @@ def _columnar_parts(file: TableFile, wanted: Wanted, low: float, high: float) ->
     if start == stop:
         return
     rows_asked = stop - start
-    frame = file.scan().slice(start, rows_asked).select(_columnar_view(file, name, wanted) for name in wanted.of_file)
+    whole = file.scan(wanted.of_file).slice(start, rows_asked)
+    frame = whole.select(_columnar_view(file, name, wanted) for name in wanted.of_file)
     # without a size, for Polars would cut and join its morsels to it, and joined ones are copied
     for batch in _joined(batches(frame, file.path, lambda: rows_asked)):
         for piece in batch.iter_slices(BLOCK):
