@@ -18,8 +18,9 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.autocorrelation import LagProducts
 from thermofit_pl.metrics.forming import Workspace
 from thermofit_pl.metrics.least_squares import Autocorrelation
-from thermofit_pl.metrics.moments import Formed, Moments, as_parts, as_tensor
+from thermofit_pl.metrics.moments import Moments, as_parts, as_tensor
 from thermofit_pl.metrics.passes import of_block
+from thermofit_pl.metrics.view import Formed
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
 from thermofit_pl.tables.table import Block
@@ -83,7 +84,7 @@ class Accumulator:
             self._pair(0, block)
         formed = self._formed[part]
         weight = None if part != "train" or block.u_reference is None else block.u_reference**-2.0
-        formed.append(self.moments[part].formed(block.indication, block.reference, weight))
+        formed.append(self.moments[part].view.block(block.indication, block.reference, weight))
         if len(formed) == FORMED:
             self._flush_part(part)
 
@@ -136,7 +137,7 @@ class Accumulator:
         with one_thread():
             self.moments[part] = self.moments[part].placed(None, most)
             moments = self.moments[part]
-            moments.absorb(*moments.formed_of_many(x, y, codes, weight, self._workspace))
+            moments.absorb(*moments.view.parts(x, y, weight, codes, most, self._workspace))
 
     def _pair(self, instrument: int, block: Block) -> None:
         """Pairs an instrument's readings with the next in time, if they are a log."""

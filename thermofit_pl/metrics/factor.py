@@ -10,7 +10,7 @@ order and in batches of any size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,22 @@ def solve(packed: Tensor) -> Tensor:
         known = sum((r[..., i, i + 1 + j] * w for j, w in enumerate(found)), start=torch.zeros_like(r[..., i, -1]))
         found.insert(0, r[..., i, -1] - known)
     return torch.stack(found, dim=-1)
+
+
+def coefficients(packed: Tensor, known: Tensor, held: Mapping[int, Any], otherwise: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns all of w, shape ``(instruments, features)``, and b, shape ``(instruments,)``.
+
+    Args:
+        packed: In the coefficients that are fitted, shape ``(instruments, k)``.
+        known: Whether the readings tell them, shape ``(instruments,)``; where not, w is 0.
+        held: The others, by their number.
+        otherwise: What b is where the readings don't tell it, shape ``(instruments,)``.
+    """
+    found = list(solve(packed).unbind(dim=-1))
+    for j in sorted(held):
+        found.insert(j, torch.full_like(otherwise, held[j]))
+    w = torch.stack(found[1:], dim=-1)
+    return torch.where(known[:, None], w, 0.0), torch.where(known, found[0], otherwise)
 
 
 def spread_of(packed: Tensor, intercept: bool = True) -> Tensor:
@@ -102,17 +118,30 @@ def transform(packed: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
     return pack(d * own.square(), r / own[..., None])
 
 
-def whitening(packed: Tensor, total: Tensor, intercept: bool = True) -> tuple[Tensor, Tensor]:
-    """Returns the scale with which features have variance 1 and no correlation, about their means if b is fitted.
+def whitening(packed: Tensor, total: Tensor, means: Tensor, free: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Returns the offset and the scale with which the fitted features have mean 0, variance 1 and no correlation.
+
+    A feature whose coefficient is held stays as it is, and so do all where the readings don't tell the coefficients.
+    Where the intercept is held, features are scaled about zero.
 
     Args:
-        packed: Shape ``(instruments, k)``.
+        packed: In the coefficients that are fitted, shape ``(instruments, k)``.
         total: Sum of the weights, shape ``(instruments,)``.
-        intercept: Whether the factor's first column is that of an intercept.
+        means: Mean of each feature, shape ``(instruments, features)``.
+        free: The coefficients that are fitted.
 
     Returns:
-        Whether the readings tell it, shape ``(instruments,)``, and the scale, upper triangular.
+        Shapes ``(instruments, features)`` and ``(instruments, features, features)``, upper triangular.
     """
-    known = sound(packed).all(dim=-1)
-    safe = torch.where(known[:, None], packed, torch.ones_like(packed))
-    return known, spread_of(safe, intercept) * total.sqrt()[:, None, None]
+    offset = torch.zeros_like(means)
+    scale = torch.diag_embed(torch.ones_like(means))
+    columns = torch.tensor([j - 1 for j in free if j > 0], device=means.device)
+    if len(columns):
+        intercept = 0 in free
+        if intercept:
+            offset[:, columns] = means[:, columns]
+        known = sound(packed).all(dim=-1)[:, None, None]
+        safe = torch.where(known[:, 0], packed, torch.ones_like(packed))
+        of = spread_of(safe, intercept) * total.sqrt()[:, None, None]
+        scale[:, columns[:, None], columns] = torch.where(known, of, scale[:, columns[:, None], columns])
+    return offset, scale

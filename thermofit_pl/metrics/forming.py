@@ -16,7 +16,18 @@ FloatArray = NDArray[np.float64]
 # Readings that are formed at once on a CPU: columns of this length stay in a core's second-level cache, and BLAS takes
 # one thread for up to 10,000 numbers, while threads of its own would fight with those that read the table.
 CHUNK = 9_984
+FAR = 1_000  # ranges of a feature from zero, beyond which its own digits are saved by an origin
 FEW = 1_000  # readings, of which the mean reference is taken twice, to the last bit: normalised, it is b
+
+
+def origin_of(features: Sequence[Any]) -> tuple[float, ...]:
+    """Returns what is to be taken off each feature before it is added up: 0 unless it is far from zero.
+
+    Args:
+        features: Of the first readings, each of shape ``(N,)``, NumPy arrays or tensors.
+    """
+    means = [(float(each.mean()), float(each.max()) - float(each.min())) for each in features]
+    return tuple(mean if abs(mean) > FAR * spread else 0.0 for mean, spread in means)
 
 
 def form(
@@ -149,6 +160,27 @@ def of_instruments(
     count = packed[0] if own is None else total(ones, ones)
     sums = [count, count] if own is None else [total(own, ones), total(own, own)]
     return torch.stack([torch.as_tensor(each) for each in (*packed, count, *sums)], dim=-1)
+
+
+def ends_of(indication: Tensor, instrument: Tensor | None, instruments: int) -> tuple[Tensor, Tensor]:
+    """Returns each instrument's smallest and largest indication, shape ``(instruments,)``.
+
+    Args:
+        indication: Shape ``(N,)``.
+        instrument: Index of each reading's instrument, shape ``(N,)``; None where there is one.
+        instruments: How many there are.
+    """
+    if instrument is None:
+        low, high = indication.aminmax()
+        return low[None], high[None]
+    low, high = (indication.new_full((instruments,), end) for end in (torch.inf, -torch.inf))
+    if indication.device.type == "cpu":  # NumPy takes half of torch's time
+        np.minimum.at(low.numpy(), instrument.numpy(), indication.numpy())
+        np.maximum.at(high.numpy(), instrument.numpy(), indication.numpy())
+    else:
+        low.scatter_reduce_(0, instrument, indication, "amin")
+        high.scatter_reduce_(0, instrument, indication, "amax")
+    return low, high
 
 
 def _as_it_is(r: Any) -> Any:

@@ -14,19 +14,16 @@ from torchmetrics import Metric
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
 from thermofit_pl.distributed.collectives import all_gather
-from thermofit_pl.metrics.factor import TINY, hold, lower_degrees, solve, sound, transform, whitening
-from thermofit_pl.metrics.forming import Workspace, of_columns, of_instruments
+from thermofit_pl.metrics.factor import TINY, coefficients, hold, lower_degrees, sound, transform, whitening
+from thermofit_pl.metrics.forming import origin_of
+from thermofit_pl.metrics.loss import mean_error, mse
 from thermofit_pl.metrics.merging import merge_all
 from thermofit_pl.metrics.modes import modes
 from thermofit_pl.metrics.packing import numbers_of
+from thermofit_pl.metrics.view import Formed, View
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
-
-# Of one instrument's block: what is kept of each chunk of it, its smallest and its largest indication.
-Formed = tuple[list[list[float]], float, float]
-
-FAR = 1_000  # ranges of a feature from zero, beyond which its own digits are saved by an origin
 
 
 class Readings(NamedTuple):
@@ -140,17 +137,12 @@ class Moments(Metric):
         x, y = indication.detach().to(self.moments), reference.detach().to(self.moments)
         omega = None if weight is None else weight.detach().to(self.moments)
         self.frame(x, y)
-        if len(self.moments) > 1:
-            assert instrument is not None
-            self.absorb(*self.formed_of_many(x, y, instrument, omega))
-        elif x.device.type == "cpu":
-            formed = self.formed(x.numpy(), y.numpy(), None if omega is None else omega.numpy())
+        if len(self.moments) == 1 and x.device.type == "cpu":
+            formed = self.view.block(x.numpy(), y.numpy(), None if omega is None else omega.numpy())
             self.absorb(*as_parts([formed]))
         else:
-            columns, weights = self._rows(x, y, omega)
-            kept = of_instruments(columns, weights, None, 1)
-            low, high = x.aminmax()
-            self.absorb(self._counted(kept, omega)[None], low[None, None], high[None, None])
+            own = None if len(self.moments) == 1 else instrument
+            self.absorb(*self.view.parts(x, y, omega, own, len(self.moments)))
 
     def frame(self, indication: Tensor | FloatArray, reference: Tensor | FloatArray | None = None) -> None:
         """Takes from the first readings what is fixed from then on: the curve's frame, and the features' origin.
@@ -163,80 +155,15 @@ class Moments(Metric):
             return
         mean = None if reference is None else float(reference.mean())
         self.curve = self.curve.framed(float(indication.min()), float(indication.max()), mean)
-        origin = [0.0] * len(self.curve.names)
-        if not self.curve.held:  # a curve through zero has no origin but zero
-            for j, feature in enumerate(self.curve.features(indication)):
-                mean = float(feature.mean())
-                if abs(mean) > FAR * (float(feature.max()) - float(feature.min())):
-                    origin[j] = mean
-        self.origin = tuple(origin)
+        features = self.curve.features(indication)
+        # a curve through zero has no origin but zero
+        self.origin = (0.0,) * len(features) if self.curve.held else origin_of(features)
 
-    def formed(self, x: FloatArray, y: FloatArray, weight: FloatArray | None = None) -> Formed:
-        """Returns what is kept of a block of one instrument's readings, on a CPU.
-
-        Args:
-            x: Indications, shape ``(N,)``, at least one [indicated unit].
-            y: References, shape ``(N,)`` [°C].
-            weight: Weights, shape ``(N,)``; None weighs all alike.
-        """
-        columns, weights = self._rows(x, y, weight)
-        chunks = of_columns(columns, weights)
-        if weights is not weight:  # the sums are of the readings' own weights
-            for k, chunk in enumerate(chunks):
-                own = [chunk[-3]] * 2 if weight is None else [float(weight.sum()), float(weight.dot(weight))]
-                chunk[-2:] = own if weight is None or k == 0 else [0.0, 0.0]
-        return chunks, float(x.min()), float(x.max())
-
-    def formed_of_many(
-        self,
-        x: Tensor,
-        y: Tensor,
-        instrument: Tensor,
-        weight: Tensor | None = None,
-        workspace: Workspace | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the same of several instruments' readings, as ``absorb`` takes it.
-
-        Args:
-            x: Indications, shape ``(N,)`` [indicated unit].
-            y: References, shape ``(N,)`` [°C].
-            instrument: Index of each reading's instrument, shape ``(N,)``.
-            weight: Weights, shape ``(N,)``; None weighs all alike.
-            workspace: To work in, for readings that come in many blocks.
-        """
-        instruments = len(self.moments)
-        low, high = x.new_full((instruments,), torch.inf), x.new_full((instruments,), -torch.inf)
-        if x.device.type == "cpu":  # NumPy takes half of torch's time
-            np.minimum.at(low.numpy(), instrument.numpy(), x.numpy())
-            np.maximum.at(high.numpy(), instrument.numpy(), x.numpy())
-        else:
-            low.scatter_reduce_(0, instrument, x, "amin")
-            high.scatter_reduce_(0, instrument, x, "amax")
-        columns, weights = self._rows(x, y, weight, instrument)
-        kept = of_instruments(columns, weights, instrument, instruments, workspace)
-        return self._counted(kept, weight, instrument)[None], low[None], high[None]
-
-    def _rows(self, x: Any, y: Any, weight: Any, instrument: Tensor | None = None) -> tuple[list[Any], Any]:
-        """Returns the columns that the factor is formed of, but 1, and their weights."""
-        if not (self.curve.linked or self.curve.inverted):
-            return [*self._columns(self.curve.features(x)), y], weight
-        about: list[Any] | None = None
-        if self.about is not None and self.curve.linked:
-            about = self.about[0].tolist() if instrument is None else [each[instrument] for each in self.about.T]
-        features, target, own = self.curve.working(x, y, about)
-        weights = own if weight is None else weight if own is None else weight * own
-        return [*self._columns(features), target], weights
-
-    def _counted(self, kept: Tensor, weight: Tensor | None, instrument: Tensor | None = None) -> Tensor:
-        """Returns what was formed, with the sums of the readings' own weights where a pass has others."""
-        if not self.curve.linked:
-            return kept
-        kept[:, -2:] = kept[:, -3:-2]
-        if weight is not None:
-            at = torch.zeros(len(weight), dtype=torch.int64, device=weight.device) if instrument is None else instrument
-            for k, each in ((-2, weight), (-1, weight.square())):
-                kept[:, k] = kept.new_zeros(len(kept)).index_add_(0, at, each)
-        return kept
+    @property
+    def view(self) -> View:
+        """What further readings are seen through; the first readings must have set its frame."""
+        assert self.origin is not None
+        return View(self.curve, self.origin, self.about)
 
     def absorb(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> None:
         """Adds readings by what was formed of them.
@@ -262,16 +189,14 @@ class Moments(Metric):
             if other.origin is None:  # no readings
                 return
             if self.origin is None:
-                self.origin, self.curve = other.origin, other.curve if not self._numbers_differ(other) else self.curve
+                alike = type(self.curve) is type(other.curve) and len(self.curve.names) == len(other.curve.names)
+                self.origin, self.curve = other.origin, other.curve if alike else self.curve
             if self.curve != other.curve:
                 raise ValueError(f"Expected moments of the same curve, {self.curve}, but got {other.curve}")
             if self.curve.linked and not _same(self.about, other.about):
                 raise ValueError("Expected moments that are linearised about one solution, but got two")
             incoming_state = other.at(self.origin)
         super().merge_state(incoming_state)
-
-    def _numbers_differ(self, other: Moments) -> bool:
-        return type(self.curve) is not type(other.curve) or len(self.curve.names) != len(other.curve.names)
 
     def at(self, origin: tuple[float, ...]) -> Moments:
         """Returns the same moments, with another origin of the features."""
@@ -350,7 +275,8 @@ class Moments(Metric):
 
         Where the readings don't tell them, w is 0 and b the mean reference.
         """
-        return self._once("exact", self._solved)
+        held, otherwise = self.curve.held, self.mean_reference
+        return self._once("exact", lambda: coefficients(self.fitted, self.has_curve, held, otherwise))
 
     @property
     def sse(self) -> Tensor:
@@ -393,36 +319,24 @@ class Moments(Metric):
             w: Shape ``(..., instruments, features)``; for one feature, the last axis may be missing.
             b: Shape ``(..., instruments)`` [°C].
         """
-        w = by_feature(w, b).double()
-        return (w * self.feature_means).sum(dim=-1) + b.double() - self.mean_reference
+        return mean_error(self.factor, by_feature(w, b), b)
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
         """Returns the (weighted) mean squared error [°C²] of a curve, shape ``(..., instruments)``.
 
-        It is the least there can be, plus what each row of the factor adds: positive terms. Autograd differentiates
-        it, by the coefficients that the curve does not hold. An instrument without readings has 0.
+        Autograd differentiates it, by the coefficients that the curve does not hold. An instrument without readings
+        has 0.
 
         Args:
             w: Shape ``(..., instruments, features)``, of the features that were added; for one feature, the last axis
                 may be missing.
             b: Shape ``(..., instruments)`` [°C].
         """
-        w, kind = by_feature(w, b), w.dtype
+        w = by_feature(w, b)
         if self.curve.held:
             free = torch.tensor([j in self.curve.free for j in range(w.shape[-1] + 1)], device=w.device)
             w, b = torch.where(free[1:], w, w.detach()), torch.where(free[0], b, b.detach())  # a gradient of 0
-        packed, features = self.moments[:, :-3], w.shape[-1]
-        squares, start = packed[:, -1], features + 2
-        for i in range(features):
-            behind = features - i - 1
-            error = w[..., i] - packed[:, start + behind + 1]
-            if behind:
-                error = error + (w[..., i + 1 :] * packed[:, start + 1 : start + 1 + behind]).sum(dim=-1)
-            squares = squares + error.square() * packed[:, start]
-            start += behind + 2
-        total = self.total.clamp(min=TINY)
-        squares = squares / total + self.mean_error(w, b).square() * (packed[:, 0] / total)
-        return squares.to(kind)
+        return mse(self.factor, self.total, w, b)
 
     def normalized(self, offset: Tensor, scale: Tensor) -> Moments:
         """Returns the moments of the same readings with the features φ replaced by (φ − offset) · scale.
@@ -449,19 +363,7 @@ class Moments(Metric):
         Returns:
             Shapes ``(instruments, features)`` and ``(instruments, features, features)``.
         """
-        features = len(self.curve.names)
-        offset = self.feature_means * 0.0
-        scale = torch.diag_embed(torch.ones_like(offset))
-        columns = [j - 1 for j in self.curve.free if j > 0]
-        if columns:
-            intercept = 0 in self.curve.free
-            known, of = whitening(self.fitted, self.total, intercept)
-            if intercept:
-                offset[:, columns] = self.feature_means[:, columns]
-            rows = torch.tensor(columns)
-            scale[:, rows[:, None], rows] = torch.where(known[:, None, None], of, scale[:, rows[:, None], rows])
-        assert offset.shape[1] == features
-        return offset, scale
+        return whitening(self.fitted, self.total, self.feature_means, self.curve.free)
 
     def features(self, indication: Tensor) -> Tensor:
         """Returns the features of indications, as they are added up: shape ``(..., instruments, features)``.
@@ -550,21 +452,6 @@ class Moments(Metric):
             self._known[name] = self.moments, compute()
         found: Value = self._known[name][1]
         return found
-
-    def _solved(self) -> tuple[Tensor, Tensor]:
-        found = solve(self.fitted)
-        coefficients = found.new_zeros(len(found), len(self.curve.names) + 1)
-        coefficients[:, list(self.curve.free)] = found
-        for j, value in self.curve.held.items():
-            coefficients[:, j] = value
-        known = self.has_curve
-        w = torch.where(known[:, None], coefficients[:, 1:], 0.0)
-        return w, torch.where(known, coefficients[:, 0], self.mean_reference)
-
-    def _columns(self, features: list[Any]) -> list[Any]:
-        """Returns features less their origin."""
-        assert self.origin is not None
-        return [each - origin if origin else each for each, origin in zip(features, self.origin, strict=True)]
 
     def _like(self, moments: Tensor, lowest: Tensor, highest: Tensor) -> Moments:
         other = Moments(len(moments), self.curve)
