@@ -16,7 +16,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]  # exported
 
 from thermofit_pl.__main__ import main
 from thermofit_pl.cli import training as cli
-from thermofit_pl.training import datamodule
+from thermofit_pl.training import reading
 
 after = cli.CLI.after_fit
 
@@ -30,7 +30,7 @@ def keep(self: Any) -> None:
 
 
 cli.CLI.after_fit = cli.CLI.after_validate = cli.CLI.after_test = keep  # type: ignore[method-assign]
-datamodule.SHARED = int(os.environ.get("SHARED", datamodule.SHARED))
+reading.SHARED = int(os.environ.get("SHARED", reading.SHARED))
 
 
 def forked(command: dict[str, Any], store: TCPStore, rank: int) -> int:
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     for command in json.load(sys.stdin):
         Path(command["folder"]).mkdir(parents=True, exist_ok=True)
         os.chdir(command["folder"])
-        datamodule.SHARED = command["shared"]
+        reading.SHARED = command["shared"]
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         started = [forked(command, store, rank) for rank in range(command["processes"])]
         codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in started]

@@ -31,7 +31,10 @@ class Payload:
     [
         ({"state_dict": {"w": Payload(), "b": torch.ones(1)}}, r"could not load c\.ckpt \(it carries code\)"),
         ({"state_dict": {"w": torch.ones(1)}}, r"could not load c\.ckpt \(KeyError\)"),
-        ({"state_dict": {"w": torch.ones(2), "b": torch.ones(1)}}, r"w and b of one shape in c\.ckpt, but got \(2,\)"),
+        (
+            {"state_dict": {"w": torch.ones(2), "b": torch.ones(1)}},
+            r"w and b of as many instruments in c\.ckpt, but got \(2,\)",
+        ),
         ([1, 2], r"could not load c\.ckpt \(TypeError\)"),
     ],
 )

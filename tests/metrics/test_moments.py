@@ -11,7 +11,8 @@ from torch import Tensor
 
 from thermofit_pl.metrics.forming import CHUNK, of_columns, of_instruments
 from thermofit_pl.metrics.merging import merge_all
-from thermofit_pl.metrics.moments import Moments, Readings
+from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.training.loaders import Batch
 
 FloatArray = NDArray[np.float64]
 
@@ -252,7 +253,7 @@ def test_autograd_through_the_readings_gives_the_same_gradient() -> None:
     x, y = fine_thermometer(200)
     (w, b), (v, c) = lines(1), lines(1)
     of(x, y).mse(w, b).sum().backward()  # type: ignore[no-untyped-call]
-    Readings(torch.from_numpy(x), torch.from_numpy(y)).mse(v, c).backward()  # type: ignore[no-untyped-call]
+    Batch(torch.from_numpy(x)[:, None], torch.from_numpy(y)).mse(v[:, None], c).backward()  # type: ignore[no-untyped-call]
     assert w.grad is not None
     assert b.grad is not None
     torch.testing.assert_close((w.grad, b.grad), (v.grad, c.grad), rtol=1e-13, atol=0)
@@ -283,10 +284,12 @@ def test_normalized_moments_are_those_of_normalized_readings() -> None:
 def test_weighted_shares_add_up_to_the_whole_batch() -> None:
     x, y = (torch.from_numpy(column) for column in fine_thermometer(10))
     w, b = lines(1, requires_grad=False)
-    whole = Readings(x, y).mse(w, b).item()
-    shares = [Readings(x[cut], y[cut], weight=2 / 10).mse(w, b).item() for cut in (slice(0, 3), slice(3, 10))]
+    whole = Batch(x[:, None], y).mse(w[:, None], b).item()
+    shares = [
+        Batch(x[cut, None], y[cut], weight=2 / 10).mse(w[:, None], b).item() for cut in (slice(0, 3), slice(3, 10))
+    ]
     assert sum(shares) / 2 == pytest.approx(whole, rel=1e-14, abs=0)  # a mean over processes, as DDP takes it
-    of_both = Readings(x, y, instrument=torch.arange(10) % 2).mse(w.repeat(2), b.repeat(2)).item()
+    of_both = Batch(x[:, None], y, instrument=torch.arange(10) % 2).mse(w.repeat(2)[:, None], b.repeat(2)).item()
     assert of_both == pytest.approx(whole, rel=1e-14, abs=0)
 
 

@@ -49,7 +49,7 @@ def trained_on(data: ReadingsDataModule) -> NDArray[np.float64]:
     """The indications that mini-batches give, raw."""
     loader = data.train_dataloader()
     assert isinstance(loader, Batches)
-    normalized = torch.cat([batch.indication for batch in loader])
+    normalized = torch.cat([batch.features[:, 0] for batch in loader])
     return (normalized / data.normalization.scale[0, 0] + data.normalization.offset[0]).numpy()
 
 
@@ -127,7 +127,7 @@ def test_normalisation_rules(table: Path, rule: Any) -> None:
     expected = {0.1: x * 0.1, "standard": (x - x.mean()) / x.std(), "none": x}[rule]
     loader = data.train_dataloader()
     assert isinstance(loader, Batches)
-    found = torch.cat([batch.indication for batch in loader]).numpy()
+    found = torch.cat([batch.features[:, 0] for batch in loader]).numpy()
     np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-11, atol=1e-14)
     data.batch_size = None
     moments: Moments = next(iter(data.train_dataloader()))  # type: ignore[assignment]
@@ -138,12 +138,12 @@ def test_normalisation_rules(table: Path, rule: Any) -> None:
 
 def batches(**options: Any) -> Batches:
     x = torch.arange(10, dtype=torch.float64)
-    return Batches(x, 2 * x, None, **{"batch_size": 4, "seed": 0} | options)
+    return Batches(x[:, None], 2 * x, None, **{"batch_size": 4, "seed": 0} | options)
 
 
 def order(loader: Batches, epoch: int) -> list[float]:
     loader.set_epoch(epoch)
-    return [value for batch in loader for value in batch.indication.tolist()]
+    return [value for batch in loader for value in batch.features[:, 0].tolist()]
 
 
 def test_mini_batches_are_shuffled_by_seed_and_epoch() -> None:
@@ -152,17 +152,17 @@ def test_mini_batches_are_shuffled_by_seed_and_epoch() -> None:
     assert one == order(batches(), 0)
     assert one != order(batches(), 1)
     assert one != order(batches(seed=1), 0)
-    assert [len(batch.indication) for batch in batches()] == [4, 4, 2]
+    assert [len(batch.features) for batch in batches()] == [4, 4, 2]
     assert len(batches()) == 3
-    assert all(torch.equal(batch.reference, 2 * batch.indication) for batch in batches())
+    assert all(torch.equal(batch.reference, 2 * batch.features[:, 0]) for batch in batches())
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_processes_share_every_batch_and_each_reading_counts_once(world: int) -> None:
-    w, b = torch.tensor([0.7], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
+    w, b = torch.tensor([[0.7]], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
     shares = [list(batches(share=(rank, world))) for rank in range(world)]
     for whole, *parts in zip(batches(), *shares, strict=True):
-        assert torch.equal(torch.cat([part.indication for part in parts]), whole.indication)
+        assert torch.equal(torch.cat([part.features for part in parts]), whole.features)
         mean = sum(part.mse(w, b).item() for part in parts) / world  # as DDP averages gradients
         assert mean == pytest.approx(whole.mse(w, b).item(), rel=1e-14, abs=0)
 
@@ -175,7 +175,7 @@ def test_a_run_that_resumes_within_an_epoch_goes_on_with_the_next_batch() -> Non
     resumed = batches()
     resumed.load_state_dict(loader.state_dict())
     resumed.set_epoch(2)
-    assert [batch.indication.tolist() for batch in resumed] == [batch.indication.tolist() for batch in seen]
+    assert [batch.features.tolist() for batch in resumed] == [batch.features.tolist() for batch in seen]
     assert len(list(resumed)) == 3  # once
 
 

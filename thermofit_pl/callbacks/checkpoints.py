@@ -52,13 +52,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         w, b = checkpoint["state_dict"]["w"], checkpoint["state_dict"]["b"]
-        same = w.shape == b.shape and w.ndim == 1
+        same = w.shape[:1] == b.shape and w.ndim in (1, 2)  # before curves, a line had a number an instrument
     except Exception as error:  # a damaged or hostile file fails in many ways
         what = "it carries code" if "Weights only" in str(error) else type(error).__name__
         raise InputError(f"--ckpt_path: expected a checkpoint of a fit, but could not load {name} ({what})") from error
     if not same:
         raise InputError(
-            f"--ckpt_path: expected w and b of one shape in {name}, but got {tuple(w.shape)} and {tuple(b.shape)}"
+            f"--ckpt_path: expected w and b of as many instruments in {name}, but got {tuple(w.shape)} and "
+            f"{tuple(b.shape)}"
         )
     return checkpoint
 

@@ -10,7 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.files import atomic_write
+from thermofit_pl.formatting import quoted
 from thermofit_pl.tables.batches import no_panic
 from thermofit_pl.training.options import is_rehearsal
 
@@ -45,6 +47,19 @@ class WritePredictions(Callback):
         self.missing = 0
         self.unknown = 0
         self._estimates: list[Tensor] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuses a table that has a column of the estimates' name, before it is read.
+
+        Raises:
+            InputError: If it does.
+        """
+        table = trainer.datamodule.table  # type: ignore[attr-defined]  # set by the connector, not in the class
+        if taken := [name for name in estimate_names(table) if name in table.columns]:
+            raise InputError(
+                Setting("path"),
+                f": expected a table without a column {quoted(taken[0])}, which predict adds; rename it",
+            )
 
     def on_predict_batch_end(
         self,

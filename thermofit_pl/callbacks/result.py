@@ -88,7 +88,7 @@ def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.
     w, b = (value.cpu() for value in module.raw)
     plain = is_plain_sgd(optimizer) and data.batch_size is None
     return OptimizerOutcome.at(
-        w.reshape(len(b), -1),
+        w,
         b,
         raw,
         normalized=raw.normalized(data.normalization.offset, data.normalization.scale) if plain else None,

@@ -153,7 +153,7 @@ class Curves(Scalars):
 
     def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> Descent | None:
         """Returns the run's path for a figure."""
-        if self._start is None or not self._path.steps or len(module.w) != 1 or data.normalization is None:
+        if self._start is None or not self._path.steps or module.w.numel() != 1 or data.normalization is None:
             return None
         first, w, b = self._start
         normalization = data.normalization
@@ -174,7 +174,7 @@ class Curves(Scalars):
         return Descent(
             steps=torch.tensor(self._path.steps).numpy(),
             loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),
-            w=torch.cat([w, *self._path.w]).double().numpy(),
+            w=torch.cat([w, *self._path.w])[:, 0].double().numpy(),
             b=torch.cat([b, *self._path.b]).double().numpy(),
             predicted=predicted,
             bowl=Bowl(slope, intercept, least, mean, variance),

@@ -90,7 +90,7 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     assert written.calibration is not None
     print(summary(written.calibration))
     unit = data.units.reference
-    if data.normalization_rule not in ("none", 1.0) and data.instruments is None:
+    if data.normalization_rule not in ("none", 1.0) and module.w.numel() == 1 and data.instruments is None:
         (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), module.raw
         print(
             f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are "

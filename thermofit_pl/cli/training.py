@@ -14,9 +14,10 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from thermofit_pl import curves
 from thermofit_pl.callbacks.checkpoints import BROKEN, EpochCheckpoint, LocalCheckpointIO, broken, load_checkpoint
 from thermofit_pl.callbacks.config import SaveConfig
-from thermofit_pl.callbacks.predictions import WritePredictions, estimate_names
+from thermofit_pl.callbacks.predictions import WritePredictions
 from thermofit_pl.callbacks.progress import ReadingBar, StepBar
 from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.scores import WriteScores
@@ -38,19 +39,18 @@ from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
 from thermofit_pl.cli.trust import misshapen, read_configuration
 from thermofit_pl.cli.warning_filters import filtered_warnings
+from thermofit_pl.curves.base import SHIPPED
 from thermofit_pl.distributed.collectives import barrier, destroy
 from thermofit_pl.distributed.environment import is_first, launched
 from thermofit_pl.distributed.exit_reason import ExitReason, prints
 from thermofit_pl.distributed.heartbeat import Heartbeat
 from thermofit_pl.distributed.signals import Signals, Stopped
 from thermofit_pl.errors import InputError
-from thermofit_pl.formatting import quoted
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.module import CalibrationModule
 from thermofit_pl.training.options import (
     refuse_another_run,
     refuse_batch_options,
-    refuse_options,
     refuse_precision,
     refuse_unused,
 )
@@ -87,6 +87,8 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the options that are neither the Trainer's nor the module's nor the data's."""
+        for name in SHIPPED:  # jsonargparse takes the short names of classes that are there
+            getattr(curves, name)
         about = "Whether fit draws figures of the result, for TensorBoard and as PNG; needs matplotlib, 1 s."
         parser.add_argument("--figures", type=bool, default=True, help=about)
         about = "Whether fit writes the calibrations of a fleet as CSV too."
@@ -222,47 +224,13 @@ class CLI(LightningCLI):
         return callbacks
 
     def before_fit(self) -> None:
-        """Reads the table and refuses what can't work, before the first step."""
-        refuse_options(self.trainer)
+        """Refuses what can't work, before the table is read."""
         if self.datamodule.batch_size is None:
             refuse_batch_options(self.trainer)
         optimizer = optimizer_of(self.model.configure_optimizers())
         if self.checkpoint is not None:
             settings = self.config[self.subcommand].model
             refuse_another_run(self.checkpoint, settings, optimizer, self.trainer.max_epochs)
-        if self.trainer.world_size > 1:  # then each reads its share once all have started
-            self.datamodule.open()
-            return
-        self.datamodule.setup("fit")
-        self._compare_readings()
-
-    def _compare_readings(self) -> None:
-        """Refuses other readings than the checkpoint's, where that matters, before the run is under way."""
-        if self.checkpoint is not None:
-            self.datamodule.load_state_dict(self.checkpoint.get(type(self.datamodule).__qualname__, {}))
-
-    def before_validate(self) -> None:
-        """Opens the table before anything is written."""
-        refuse_options(self.trainer)
-        if self.trainer.world_size > 1:
-            self.datamodule.open("test" if self.command == "test" else "val")
-            return
-        self.datamodule.setup(self.command)
-        self._compare_readings()
-
-    before_test = before_validate
-
-    def before_predict(self) -> None:
-        """Checks every row before any estimate is written."""
-        refuse_options(self.trainer)
-        table = self.datamodule.open(reference=False)
-        if taken := [name for name in estimate_names(table) if name in table.columns]:
-            raise InputError(
-                f"--data.path: expected a table without a column {quoted(taken[0])}, which predict adds; rename it"
-            )
-        if is_first():
-            for _ in table.indications():
-                pass
 
     def after_fit(self) -> None:
         """Prints the result."""

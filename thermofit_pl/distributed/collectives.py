@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -47,6 +49,17 @@ def all_gather(value: Any) -> list[Any]:
     values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value, group=long_timeout_group())
     return values
+
+
+@contextmanager
+def raised_together() -> Iterator[None]:
+    """Raises an InputError of one process on all of them, once each has come to the end of the block."""
+    failed: InputError | None = None
+    try:
+        yield
+    except InputError as error:
+        failed = error
+    raise_together(failed)
 
 
 def raise_together(error: InputError | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,36 +24,6 @@ from thermofit_pl.metrics.view import Formed, View
 
 FloatArray = NDArray[np.float64]
 Value = TypeVar("Value")
-
-
-class Readings(NamedTuple):
-    """Some readings, with the indication normalised: a mini-batch.
-
-    Attributes:
-        indication: Normalised indications, shape ``(N,)``.
-        reference: References, shape ``(N,)`` [°C].
-        instrument: Index of each reading's instrument, shape ``(N,)``, or None where there is one instrument.
-        weight: Number of processes over the number of readings in the whole batch, for a fleet of each reading's
-            instrument, shape ``(N,)``: what makes the mean of the processes' gradients that of the batch, however
-            unevenly it is split. None for one process and one instrument.
-    """
-
-    indication: Tensor
-    reference: Tensor
-    instrument: Tensor | None = None
-    weight: float | Tensor | None = None
-
-    def mse(self, w: Tensor, b: Tensor) -> Tensor:
-        """Returns the mean squared error [°C²] of the line, for a fleet the sum over its instruments', shape ``()``.
-
-        Args:
-            w: Slope, shape ``(instruments,)`` [°C per normalised unit].
-            b: Intercept, shape ``(instruments,)`` [°C].
-        """
-        if self.instrument is not None:
-            w, b = w[self.instrument], b[self.instrument]
-        squared = (w * self.indication + b - self.reference).square()
-        return squared.mean() if self.weight is None else (squared * self.weight).sum()
 
 
 class Moments(Metric):

@@ -1,4 +1,4 @@
-"""How well lines do on readings, over all and by instrument: by moments, and by the largest error, with its sign."""
+"""How well curves do on readings, over all and by instrument: by moments, and by the largest error, with its sign."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
+from thermofit_pl.metrics.moments import Moments, by_feature, features_of
 from thermofit_pl.tables.labels import UNKNOWN
 
 
@@ -57,15 +59,15 @@ class LargestError(Metric):
 
 @dataclass(frozen=True)
 class InstrumentScores:
-    """How well each instrument's line does on its own readings; tensors of shape ``(instruments,)``.
+    """How well each instrument's curve does on its own readings; tensors of shape ``(instruments,)``.
 
     Attributes:
         readings: How many there are.
-        rmse: [°C]; this and the following are NaN without readings, or without a line.
+        rmse: [°C]; this and the following are NaN without readings, or without a curve.
         mean_error: [°C].
         largest_error: With its sign [°C].
-        r2: Share of the references' variation that the line explains.
-        left_out: How many readings are of an instrument that is unknown, or has no line: in no score.
+        r2: Share of the references' variation that the curve explains.
+        left_out: How many readings are of an instrument that is unknown, or has no curve: in no score.
     """
 
     readings: Tensor
@@ -77,17 +79,19 @@ class InstrumentScores:
 
 
 class Scores(nn.Module):
-    """The scores of a line on readings that come in batches, or as the moments of all.
+    """The scores of a curve on readings that come in batches, or as the moments of all.
 
     Args:
         instruments: Number of instruments; None where there is one, which no batch names.
+        curve: The curve; None is the straight line.
     """
 
-    def __init__(self, instruments: int | None = None) -> None:
+    def __init__(self, instruments: int | None = None, curve: Curve | None = None) -> None:
         super().__init__()
+        self.curve = Line() if curve is None else curve
         self._one = instruments is None
         rows = 1 if instruments is None else instruments + 1  # the last for readings of unknown instruments
-        self.moments = Moments(rows)
+        self.moments = Moments(rows, self.curve)
         self.largest_error = LargestError(rows)
         self._whole: dict[str, Tensor] | None = None  # where every process has all readings, by their moments
 
@@ -97,8 +101,8 @@ class Scores(nn.Module):
         Args:
             batch: Raw indications and references, and of several instruments the index of each reading's (``UNKNOWN``
                 for none of them), each of shape ``(N,)``; or the moments of all.
-            w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit]; NaN for an instrument without one.
-            b: Intercept of the line, shape ``(instruments,)`` [°C].
+            w: Coefficients of the curve, shape ``(instruments, features)``; NaN for an instrument without one.
+            b: Intercept of the curve, shape ``(instruments,)`` [°C].
         """
         if isinstance(batch, Moments):
             self._whole = scores_of(batch, w, b)
@@ -106,15 +110,15 @@ class Scores(nn.Module):
         indication, reference, *more = batch
         if self._one:
             self.moments.update(indication, reference)
-            self.largest_error.update(w * indication + b, reference)
+            self.largest_error.update(estimates(self.curve, indication, w, b), reference)
             return
-        estimate = rows_of(w, more[0]) * indication + rows_of(b, more[0])
+        estimate = estimates(self.curve, indication, w, b, more[0])
         row = torch.where(more[0] == UNKNOWN, len(w), more[0])
         self.moments.update(indication, reference, row)
         self.largest_error.update(estimate, reference, row)
 
     def compute(self, w: Tensor, b: Tensor) -> tuple[dict[str, Tensor], InstrumentScores | None]:
-        """Returns the line's scores over all processes, each of shape ``()``, and of several instruments those of each.
+        """Returns the scores over all processes, each of shape ``()``, and of several instruments those of each.
 
         Of readings that came as their moments, there are neither the largest error nor each instrument's scores.
         """
@@ -122,7 +126,7 @@ class Scores(nn.Module):
             return self._whole, None
         moments, largest = self.moments.synced(), None
         if not self._one:
-            w, b = (torch.cat([value, value.new_full((1,), torch.nan)]) for value in (w, b))
+            w, b = (torch.cat([value, value.new_full((1, *value.shape[1:]), torch.nan)]) for value in (w, b))
         scores = scores_of(moments, w, b)
         if self.largest_error.update_called:
             largest = self.largest_error.compute()
@@ -137,6 +141,21 @@ class Scores(nn.Module):
         self.moments.reset()
         self.largest_error.reset()
         self._whole = None
+
+
+def estimates(curve: Curve, indication: Tensor, w: Tensor, b: Tensor, instrument: Tensor | None = None) -> Tensor:
+    """Returns a curve's estimates of raw indications, of their shape [°C].
+
+    Args:
+        curve: The curve.
+        indication: Any shape [indicated unit].
+        w: Its coefficients, shape ``(instruments, features)``.
+        b: Its intercept, shape ``(instruments,)`` [°C].
+        instrument: Index of each one's instrument, as ``rows_of`` takes it; None where there is one.
+    """
+    w, b = (w[0], b[0]) if instrument is None else (rows_of(w, instrument), rows_of(b, instrument))
+    estimate: Tensor = curve.estimate((w * features_of(curve, indication)).sum(dim=-1) + b)
+    return estimate
 
 
 def rows_of(parameters: Tensor, instrument: Tensor) -> Tensor:
@@ -156,15 +175,15 @@ def farther(lowest: Tensor, highest: Tensor) -> Tensor:
 
 
 def scores_of(moments: Moments, w: Tensor, b: Tensor) -> dict[str, Tensor]:
-    """Returns what the moments of raw readings say of a line: rmse and mean error [°C], and R², each of shape ``()``.
+    """Returns what the moments of raw readings say of a curve: rmse and mean error [°C], and R², each of shape ``()``.
 
     Args:
         moments: Of the readings.
-        w: Slope of the line, shape ``(instruments,)`` [°C per indicated unit]; readings of an instrument with NaN count
-            for nothing.
-        b: Intercept of the line, shape ``(instruments,)`` [°C].
+        w: Coefficients of the curve, shape ``(instruments, features)``; for one feature the last axis may be missing.
+            Readings of an instrument with NaN count for nothing.
+        b: Intercept of the curve, shape ``(instruments,)`` [°C].
     """
-    known, count, w, b = _with_line(moments, w, b)
+    known, count, w, b = _with_curve(moments, w, b)
     n = count.sum()
     mse = (moments.mse(w, b) * count).sum() / n
     variation = torch.where(known, moments.variation, 0.0).sum()
@@ -176,15 +195,15 @@ def scores_of(moments: Moments, w: Tensor, b: Tensor) -> dict[str, Tensor]:
 
 
 def scores_by_instrument(moments: Moments, w: Tensor, b: Tensor, largest_error: Tensor) -> InstrumentScores:
-    """Returns what the moments of raw readings say of each instrument's line.
+    """Returns what the moments of raw readings say of each instrument's curve.
 
     Args:
         moments: Of the readings; those of unknown instruments stand in the last row.
-        w: Slope of each line, shape ``(rows,)`` [°C per indicated unit]; NaN for an instrument without one.
-        b: Intercept of each line, shape ``(rows,)`` [°C].
+        w: Coefficients of each curve, shape ``(rows, features)``; NaN for an instrument without one.
+        b: Intercept of each curve, shape ``(rows,)`` [°C].
         largest_error: Shape ``(rows,)`` [°C].
     """
-    known, count, w, b = _with_line(moments, w, b)
+    known, count, w, b = _with_curve(moments, w, b)
     scored, mse, variation = count > 0, moments.mse(w, b), moments.variation
     columns = {
         "rmse": torch.where(scored, mse.sqrt(), torch.nan),
@@ -197,9 +216,9 @@ def scores_by_instrument(moments: Moments, w: Tensor, b: Tensor, largest_error: 
     return InstrumentScores(readings=moments.count[:-1].long().cpu(), **own, left_out=left_out)
 
 
-def _with_line(moments: Moments, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Which instruments have a line, how many readings each of these has, and the lines, 0 where there is none."""
-    w, b = (value.to(moments.moments.device) for value in (w, b))
-    known = w.isfinite() & b.isfinite()
-    count, w, b = (torch.where(known, value, 0.0) for value in (moments.count, w, b))
-    return known, count, w, b
+def _with_curve(moments: Moments, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which instruments have a curve, how many readings each of these has, and the curves, 0 where there is none."""
+    w, b = (value.to(moments.moments.device) for value in (by_feature(w, b), b))
+    known = w.isfinite().all(dim=-1) & b.isfinite()
+    count, b = (torch.where(known, value, 0.0) for value in (moments.count, b))
+    return known, count, torch.where(known[:, None], w, 0.0), b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,63 +14,25 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from thermofit_pl.calibration.records import Source
-from thermofit_pl.distributed.collectives import all_gather, is_shared, raise_together
+from thermofit_pl.curves.line import Line
+from thermofit_pl.distributed.collectives import raised_together
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
-from thermofit_pl.metrics.accumulator import Accumulator, one_thread
 from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
-from thermofit_pl.metrics.moments import Moments, Readings, as_tensor, features_of
+from thermofit_pl.metrics.moments import Moments, as_tensor, features_of
 from thermofit_pl.tables.options import PairOptions, TableOptions
-from thermofit_pl.tables.split import Part, Split, dealt
+from thermofit_pl.tables.split import PARTS, Part, Split, dealt
 from thermofit_pl.training.instruments import Lookup, lookup
-from thermofit_pl.training.loaders import Batches, FullBatch, Stream
+from thermofit_pl.training.loaders import Batch, Batches, FullBatch, Stream
+from thermofit_pl.training.normalization import Normalization
+from thermofit_pl.training.reading import Reading
 
 if TYPE_CHECKING:
+    from thermofit_pl.curves.base import Curve
     from thermofit_pl.tables.sample import Sample
     from thermofit_pl.tables.table import Table
 
 TOLD = 3  # columns that are said to name another unit
-SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
-
-
-@dataclass
-class Normalization:
-    """What features are put through before SGD sees them: (features − offset) · scale.
-
-    Attributes:
-        offset: Shape ``(instruments, features)``; for a line [indicated unit].
-        scale: Upper triangular, shape ``(instruments, features, features)``; for a line [1/indicated unit].
-    """
-
-    offset: Tensor
-    scale: Tensor
-
-    @classmethod
-    def of(cls, rule: float | str, moments: Moments) -> Normalization:
-        """Returns the normalisation by a rule, for the training readings.
-
-        Args:
-            rule: A factor, ``standard`` (each instrument's features with mean 0, variance 1 and no correlation), or
-                ``none``.
-            moments: Of the readings.
-        """
-        if rule == "standard":
-            return cls(*moments.whitening())
-        offset = torch.zeros_like(moments.feature_means)
-        factor = torch.full_like(offset, 1.0 if rule == "none" else float(rule))
-        factor[:, [j - 1 for j in moments.curve.held if j > 0]] = 1.0  # a coefficient that is held stays what it is
-        return cls(offset, torch.diag_embed(factor))
-
-    def of_features(self, features: Tensor, instrument: Tensor | None = None) -> Tensor:
-        """Returns normalised features, shape ``(N, features)``.
-
-        Args:
-            features: Shape ``(N, features)``.
-            instrument: Index of each reading's instrument, shape ``(N,)``; None where there is one.
-        """
-        if instrument is None:
-            return (features - self.offset[0]) @ self.scale[0]
-        return ((features - self.offset[instrument])[:, None] @ self.scale[instrument])[:, 0]
 
 
 class ReadingsDataModule(LightningDataModule):
@@ -174,7 +136,7 @@ class ReadingsDataModule(LightningDataModule):
         self.missing = missing
         self.normalization_rule = "standard" if normalization is None else normalization
         self.batch_size = batch_size
-        self.paths = {"val": val_path, "test": test_path}
+        self.paths: dict[Part, str | None] = {"val": val_path, "test": test_path}
         self.seed = seed
         self.table_options = table
         self.pair, self.entity, self.value = pair, entity, value
@@ -186,10 +148,7 @@ class ReadingsDataModule(LightningDataModule):
         self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
         self._stage = ""
-        self._accumulator: Accumulator | None = None
-        self._failed: InputError | None = None
-        self._share = (0, 1)
-        self._digest: str | None = None
+        self._reading: Reading | None = None  # of the fit's readings
         self._trained_on: str | None = None  # the SHA-256 that a checkpoint names
         self._source: Source | None = None
 
@@ -205,7 +164,7 @@ class ReadingsDataModule(LightningDataModule):
             )
         if self.seed < 0:
             raise InputError(Setting("seed"), f": expected a whole number from 0, but got {self.seed}")
-        for part in ("val", "test"):
+        for part in PARTS[1:]:
             fraction = getattr(self.split, part)
             if not 0 <= fraction < 1:
                 raise InputError(
@@ -238,74 +197,44 @@ class ReadingsDataModule(LightningDataModule):
             part: Part = "test" if stage == "test" else "val" if stage == "validate" else "train"
             self.table = self.open(part, reference=stage != "predict")
             return
-        if self._accumulator is None and self._failed is None:
-            self.read(self._rank())
-        if not hasattr(self, "moments"):
-            raise_together(self._failed)  # the first time that they meet: reading takes each its own time
-            self._finish()
+        module = None if self.trainer is None else self.trainer.lightning_module
+        curve = getattr(module, "curve", Line())
+        if self._reading is not None and curve in (self._reading.curve, self.moments["train"].curve):
+            return
+        with raised_together():
+            self._reading = self._read(curve)
+        self._reading.merge()
+        self._conclude(self._reading)
 
     def _rank(self) -> tuple[int, int]:
         """This process's rank, and the number of processes."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def read(self, share: tuple[int, int] = (0, 1)) -> None:
-        """Reads the table, or of a large one this process's share, before the processes can talk to each other.
+    def _read(self, curve: Curve) -> Reading:
+        self.table = self.open()
+        tables: dict[Part, Table] = {part: self.open(part) for part, path in self.paths.items() if path}
+        tables["train"] = self.table
+        log, keep = self.time is not None, self.batch_size is not None
+        reading = Reading(tables, self.split, curve, log=log, keep=keep, seed=self.seed)
+        reading.read(*self._rank(), self.progress)
+        return reading
 
-        Args:
-            share: This process's rank, and the number of processes.
-
-        Raises:
-            InputError: If the readings can't be used, and this process can't tell others so.
-        """
-        try:
-            with one_thread():
-                self._take_in(share)
-        except InputError as error:
-            if not is_shared():
-                raise
-            self._failed = error
-        if self._share[1] == 1 and not is_shared():
-            self._finish()
-
-    def _take_in(self, share: tuple[int, int]) -> None:
-        self.table = table = self.open()
-        whole = table.n_bytes < SHARED or self.batch_size is not None or bool(self.split)
-        self._share = (0, 1) if whole else share
-        fleet = self.instrument is not None or table.instruments() is not None
-        accumulator = Accumulator(
-            fleet=fleet, log=self.time is not None, keep=self.batch_size is not None, seed=self.seed
-        )
-        self._accumulator = accumulator
-        shown, size = self.progress, table.n_bytes
-        progress = None if shown is None else lambda done: shown(done, size)
-        for part, block in self.split.cut(table, table.blocks(share=self._share, progress=progress)):
-            accumulator.add(part, block)
-        for part in ("val", "test"):
-            if self.paths[part] and self._share[0] == 0:
-                for block in self.open(part).blocks():
-                    accumulator.add(part, block)
-        accumulator.flush()
-        self._digest = table.sha256() if self._share[0] == 0 else None  # it refuses a table that changed meanwhile
-
-    def _finish(self) -> None:
-        """Merges what the processes read, and takes the line and the normalisation from it."""
-        assert self._accumulator is not None
-        assert self.table is not None
-        accumulator, table = self._accumulator, self.table
-        accumulator.reindex(table.instruments())
-        dropped = table.dropped
-        if self._share[1] > 1:
-            accumulator.all_reduce()
-            dropped = sum(all_gather(dropped))
-            self._digest = all_gather(self._digest)[0]
+    def _conclude(self, reading: Reading) -> None:
+        """Takes the exact curve and the normalisation from what was read."""
+        accumulator, files = reading.accumulator, self._opened().files
         train = accumulator.moments["train"]
         self.instruments = accumulator.instruments
         if self.instruments is None:
             refuse_no_curve(train, Path(self.path).name, self.indication)
-        names = [file.name for file in table.files]
-        name = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} to {names[-1]}"
+        name = files[0].name if len(files) == 1 else f"{len(files)} files, {files[0].name} to {files[-1].name}"
         self._source = Source(
-            self.indication, self.reference, name, self._digest, dropped, self.units.reference, self.units.indication
+            self.indication,
+            self.reference,
+            name,
+            reading.digest,
+            reading.dropped,
+            self.units.reference,
+            self.units.indication,
         )
         self.moments, self.sample = accumulator.moments, accumulator.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
@@ -435,14 +364,14 @@ class ReadingsDataModule(LightningDataModule):
             # SGD leaves an instrument that has no curve where it is
             moments.moments = torch.where(moments.has_curve[:, None], moments.moments, 0.0)
             return FullBatch(moments)
-        assert self._accumulator is not None
-        indication, reference, instrument = self._accumulator.readings("train")
-        scaled = self.normalization.of_features(features_of(train.curve, indication), instrument)[:, 0]
+        assert self._reading is not None
+        indication, reference, instrument = self._reading.accumulator.readings("train")
+        scaled = self.normalization.of_features(features_of(train.curve, indication), instrument)
         return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch to the device, without looking through one that is there."""
-        if isinstance(batch, Readings) and batch.indication.device == device:
+        if isinstance(batch, Batch) and batch.features.device == device:
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 

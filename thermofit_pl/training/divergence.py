@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import Callback
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.least_squares import stability_limit
-from thermofit_pl.metrics.moments import Moments, Readings
+from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.training.laps import is_plain_sgd
-from thermofit_pl.training.loaders import FullBatch
+from thermofit_pl.training.loaders import Batch, FullBatch
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -63,12 +63,14 @@ class RefuseDivergence(Callback):
         w, b = module.w.detach(), module.b.detach()
         loss = float(outputs["loss"])
         if self._bound is None:
-            zero = torch.zeros_like(w)
-            # Readings, of which a process may have none, are a tuple too
-            at_zero = batch.mse(zero, zero).sum() if isinstance(batch, Moments | Readings) else batch[1].square().mean()
+            zero = torch.zeros_like(w), torch.zeros_like(b)
+            # a Batch, of which a process may have none, is a tuple too
+            at_zero = batch.mse(*zero).sum() if isinstance(batch, Moments | Batch) else batch[1].square().mean()
             self._bound = GROWTH * (1.0 + float(at_zero) + loss)
         after = batch.mse(w, b).sum().item() if isinstance(batch, Moments) else loss
-        finite = not trainer.is_last_batch or bool((w.isfinite() & b.isfinite()).all())  # else the next loss tells
+        finite = not trainer.is_last_batch or bool(
+            w.isfinite().all() and b.isfinite().all()
+        )  # else the next loss tells
         if finite and math.isfinite(after) and after <= self._bound:
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]

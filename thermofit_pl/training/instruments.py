@@ -1,9 +1,9 @@
-"""Whose readings they are, where there are several instruments: what a checkpoint, a table and a batch say of it."""
+"""Whose readings they are, where there are several instruments: what a table and a batch say of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,36 +11,18 @@ from torch import Tensor
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count
-from thermofit_pl.metrics.moments import Readings
+from thermofit_pl.metrics.moments import features_of
 from thermofit_pl.tables.labels import UNKNOWN, index_of
+from thermofit_pl.training.loaders import Batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thermofit_pl.curves.base import Curve
     from thermofit_pl.tables.table import Table
+    from thermofit_pl.training.normalization import Normalization
 
 Lookup = Callable[["NDArray[np.int64] | NDArray[np.float64]"], Tensor]
-
-
-def names_in(checkpoint: dict[str, Any]) -> list[str] | None:
-    """Returns the names of a checkpoint's instruments, in the order of w and b; None where there is one without a name.
-
-    Args:
-        checkpoint: What was loaded.
-
-    Raises:
-        InputError: If it has several instruments, but not the name of each.
-    """
-    names, instruments = checkpoint.get("instruments"), len(checkpoint["state_dict"]["w"])
-    if names is None and instruments == 1:
-        return None
-    if isinstance(names, list) and len(names) == len({str(name) for name in names}) == instruments:
-        return [str(name) for name in names]
-    came = "none, as from an earlier version" if names is None else "others"
-    raise InputError(
-        Setting("ckpt_path"),
-        f": expected a checkpoint with the names of its {count(instruments)} instruments, but got {came}; fit again",
-    )
 
 
 def lookup(table: Table, known: Sequence[str] | None) -> Lookup | None:
@@ -111,31 +93,6 @@ def checked(instrument: Tensor | None, indication: Tensor, instruments: int) -> 
     return instrument.long()
 
 
-def refuse_another_fit(names: Sequence[str] | None, here: Sequence[str] | None, *, same_normalization: bool) -> None:
-    """Refuses to go on from a checkpoint with readings of other instruments, or seen through another normalisation.
-
-    Args:
-        names: Of the checkpoint's instruments.
-        here: Of the readings' instruments.
-        same_normalization: Whether both are normalised alike.
-
-    Raises:
-        InputError: For each of them.
-    """
-    if names is not None and names != here:
-        raise InputError(
-            Setting("instrument"),
-            ": expected those of the checkpoint's run, but these readings are of others; "
-            "name the column and the table that it had, or start a new fit",
-        )
-    if not same_normalization:
-        raise InputError(
-            Setting("normalization"),
-            ": expected that of the checkpoint's run, but these readings are normalised "
-            "differently; leave it out, with the split and the missing values as they were, or start a new fit",
-        )
-
-
 def readings_of(batch: Sequence[Tensor], instruments: Sequence[str] | None) -> tuple[Tensor, ...]:
     """Returns raw readings out of a loader's batch, with the index of each one's instrument where there are several.
 
@@ -157,22 +114,25 @@ def readings_of(batch: Sequence[Tensor], instruments: Sequence[str] | None) -> t
     return indication, reference, checked(more[0] if more else None, indication, len(instruments))
 
 
-def mini_batch(batch: Sequence[Tensor], instruments: Sequence[str] | None, offset: Tensor, scale: Tensor) -> Readings:
+def mini_batch(
+    batch: Sequence[Tensor], instruments: Sequence[str] | None, curve: Curve, normalization: Normalization
+) -> Batch:
     """Returns a loader's batch of raw readings, normalised; of several instruments, so that each is its own mean.
 
     Args:
         batch: As ``readings_of`` takes it.
         instruments: Likewise.
-        offset: Of the normalisation, shape ``(instruments,)`` [indicated unit].
-        scale: Likewise [1/indicated unit].
+        curve: Whose features are normalised.
+        normalization: How.
 
     Raises:
         InputError: As ``readings_of``, and for readings of unknown instruments.
     """
     indication, reference, *index = readings_of(batch, instruments)
+    features = features_of(curve, indication)
     if not index:
-        return Readings((indication - offset) * scale, reference)
+        return Batch(normalization.of_features(features), reference)
     if (index[0] < 0).any():
         raise InputError("Expected readings of known instruments to train on, but got the index −1; leave such out.")
     weight = 1 / torch.bincount(index[0]).to(reference)[index[0]]
-    return Readings((indication - offset[index[0]]) * scale[index[0]], reference, index[0], weight)
+    return Batch(normalization.of_features(features, index[0]), reference, index[0], weight)

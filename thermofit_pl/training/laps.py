@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from thermofit_pl.curves.base import Curve
 from thermofit_pl.metrics.least_squares import log_factor
 from thermofit_pl.metrics.moments import Moments, by_feature
 
@@ -30,6 +31,20 @@ class Points:
     loss: list[float] = field(default_factory=list)
     w: list[Tensor] = field(default_factory=list)
     b: list[Tensor] = field(default_factory=list)
+
+
+def held(curve: Curve, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns w and b, of which those that the curve holds have no gradient."""
+    if not curve.held:
+        return w, b
+    free = torch.tensor([j in curve.free for j in range(w.shape[-1] + 1)], device=w.device)
+    return torch.where(free[1:], w, w.detach()), torch.where(free[0], b, b.detach())
+
+
+def hold(curve: Curve, w: nn.Parameter, b: nn.Parameter) -> None:
+    """Puts the coefficients that the curve holds at their values, which a weight decay would have changed."""
+    for j, value in curve.held.items():
+        (w.data[:, j - 1] if j else b.data).fill_(value)
 
 
 def is_plain_sgd(optimizer: Optimizer) -> bool:
@@ -169,6 +184,7 @@ class Lap:
         for step in range(self.first, self.first + self.count):
             if step > self.first:
                 loss = optimizer.step(closure)  # type: ignore[arg-type]  # torch's closure is typed to return a float
+                hold(self.moments.curve, self._w, self._b)
                 self._losses.append(torch.as_tensor(loss).detach() / instruments)
             if step in wanted:
                 self.points.w.append(self._w.detach().cpu().clone())

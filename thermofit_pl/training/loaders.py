@@ -5,12 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thermofit_pl.metrics.moments import Moments, Readings
+from thermofit_pl.metrics.moments import Moments
+
+
+class Batch(NamedTuple):
+    """Some readings as SGD sees them: a mini-batch.
+
+    Attributes:
+        features: Normalised features, shape ``(N, features)``; of a line the normalised indications.
+        reference: References, shape ``(N,)`` [°C].
+        instrument: Index of each reading's instrument, shape ``(N,)``, or None where there is one instrument.
+        weight: Number of processes over the number of readings in the whole batch, for a fleet of each reading's
+            instrument, shape ``(N,)``: what makes the mean of the processes' gradients that of the batch, however
+            unevenly it is split. None for one process and one instrument.
+    """
+
+    features: Tensor
+    reference: Tensor
+    instrument: Tensor | None = None
+    weight: float | Tensor | None = None
+
+    def mse(self, w: Tensor, b: Tensor) -> Tensor:
+        """Returns the mean squared error [°C²] of the curve, for a fleet the sum over its instruments', shape ``()``.
+
+        Args:
+            w: Coefficients, shape ``(instruments, features)`` [°C per normalised feature].
+            b: Intercept, shape ``(instruments,)`` [°C].
+        """
+        if self.instrument is None:
+            estimate = self.features @ w[0].to(self.features.dtype) + b
+        else:
+            estimate = (self.features * w[self.instrument]).sum(dim=-1) + b[self.instrument]
+        squared = (estimate - self.reference).square()
+        return squared.mean() if self.weight is None else (squared * self.weight).sum()
 
 
 @dataclass
@@ -38,7 +71,7 @@ class Batches:
     batches. Of every batch, each process takes a contiguous share, so that each reading counts once.
 
     Args:
-        indication: Normalised indications, shape ``(N,)``.
+        features: Normalised features, shape ``(N, features)``.
         reference: References, shape ``(N,)`` [°C].
         instrument: Index of each reading's instrument, shape ``(N,)``; None where there is one.
         batch_size: Readings in a batch, over all processes.
@@ -46,7 +79,7 @@ class Batches:
         share: This process's rank, and the number of processes.
     """
 
-    indication: Tensor
+    features: Tensor
     reference: Tensor
     instrument: Tensor | None
     batch_size: int
@@ -74,13 +107,13 @@ class Batches:
         self._start = state["epoch"], state["position"]
 
     def __len__(self) -> int:
-        return math.ceil(len(self.indication) / self.batch_size)
+        return math.ceil(len(self.features) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Readings]:
+    def __iter__(self) -> Iterator[Batch]:
         state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-        order = torch.randperm(len(self.indication), generator=generator)
-        x, y = self.indication[order], self.reference[order]
+        order = torch.randperm(len(self.features), generator=generator)
+        x, y = self.features[order], self.reference[order]
         codes = None if self.instrument is None else self.instrument[order]
         rank, world = self.share
         first, self._start = self._start[1] if self._start[0] == self.epoch else 0, (-1, 0)
@@ -89,11 +122,11 @@ class Batches:
             n = min(self.batch_size, len(x) - start)
             mine = slice(start + n * rank // world, start + n * (rank + 1) // world)
             if codes is None:
-                yield Readings(x[mine], y[mine], weight=None if world == 1 else world / n)
+                yield Batch(x[mine], y[mine], weight=None if world == 1 else world / n)
                 continue
             of = codes[start : start + n]
             weight = world / torch.bincount(of).to(y)[of]
-            yield Readings(x[mine], y[mine], codes[mine], weight[mine.start - start : mine.stop - start])
+            yield Batch(x[mine], y[mine], codes[mine], weight[mine.start - start : mine.stop - start])
 
 
 @dataclass

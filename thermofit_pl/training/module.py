@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,37 +13,57 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
+from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.scales import scales_in
+from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.least_squares import distance
-from thermofit_pl.metrics.moments import Moments, Readings
-from thermofit_pl.metrics.scores import InstrumentScores, Scores, rows_of
+from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.scores import InstrumentScores, Scores, estimates
 from thermofit_pl.tables.labels import index_of
+from thermofit_pl.training.checkpoint import (
+    as_curve,
+    curve_in,
+    names_in,
+    refuse_another_curve,
+    refuse_another_fit,
+    reshape_states,
+    upgrade,
+)
 from thermofit_pl.training.convergence import StopWhenConverged
-from thermofit_pl.training.datamodule import Normalization, ReadingsDataModule
+from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.divergence import RefuseDivergence
-from thermofit_pl.training.instruments import checked, mini_batch, names_in, readings_of, refuse_another_fit
-from thermofit_pl.training.laps import Lap
+from thermofit_pl.training.instruments import checked, mini_batch, readings_of
+from thermofit_pl.training.laps import Lap, held, hold
+from thermofit_pl.training.loaders import Batch
+from thermofit_pl.training.normalization import Normalization
 from thermofit_pl.training.options import refuse_batch_options, refuse_options
 from thermofit_pl.training.scalars import Scalars
 from thermofit_pl.training.steps import StepLayout
 from thermofit_pl.training.training_scores import TrainingScores
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 TOLD = 50  # mini-batches between two losses that Lightning is told: its log takes longer than a step
 
-Batch = Moments | Readings | tuple[Tensor, ...]
+AnyBatch = Moments | Batch | tuple[Tensor, ...]
 ScaleName = Literal["celsius", "fahrenheit", "kelvin", "rankine", "reaumur", "delisle", "newton", "romer"]
 
 
 class CalibrationModule(LightningModule):
-    """The line ``reference = w · indication + b``, trained on the mean squared error.
+    """The curve ``reference = b + Σ w · φ(indication)``, trained on the mean squared error; by default a straight line.
 
     With the full batch (``Moments``), one Lightning epoch is ``steps_per_epoch`` steps of the optimiser; with
-    mini-batches (``Readings``, or a loader of your own that gives tuples of raw indications and references, and of
+    mini-batches (``Batch``, or a loader of your own that gives tuples of raw indications and references, and of
     several instruments the index of each reading's), it is one pass over them.
 
     Args:
-        w: Slope that SGD starts from [°C per normalised unit].
+        curve: What relates indication and reference: Line, which is the default, Offset, Proportional, Polynomial, or
+            a class of your own by its import path; each has options, such as --model.curve.degree.
+        w: Slope that SGD starts from [°C per normalised unit]; the coefficients of further features start from 0.
         b: Intercept that SGD starts from [°C].
         learning_rate: The optimiser's, unless --optimizer.lr is given.
         steps_per_epoch: Steps of the optimiser in one Lightning epoch, with the full batch.
@@ -74,6 +94,7 @@ class CalibrationModule(LightningModule):
 
     def __init__(
         self,
+        curve: Curve | None = None,
         w: float = 1.0,
         b: float = 0.0,
         learning_rate: float = 1e-2,
@@ -85,36 +106,65 @@ class CalibrationModule(LightningModule):
         snap: ScaleName | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.curve = as_curve(curve)
+        self.save_hyperparameters(ignore=["curve", "_instantiator"])
+        self.save_hyperparameters({"curve": None if curve is None else self.curve.record()})  # plain values, no object
         self.learning_rate = _positive("learning_rate", learning_rate)
         self.steps_per_epoch = int(_positive("steps_per_epoch", steps_per_epoch))
         self.finish = finish
         self.tolerance = None if tolerance is None else _positive("tolerance", tolerance)
         self.stop_when_converged = stop_when_converged
         self.snap = snap
-        start = torch.tensor([[w], [b]], dtype=torch.float64 if dtype == "float64" else torch.float32)
-        if not start.isfinite().all():
+        if not (math.isfinite(w) and math.isfinite(b)):
             raise InputError(
                 Setting("w"), ", ", Setting("b"), f": expected finite numbers to start from, but got {w} and {b}"
             )
-        self.w, self.b = nn.Parameter(start[0].clone()), nn.Parameter(start[1].clone())
-        self.register_buffer("offset", torch.zeros(1, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(1, dtype=torch.float64))
+        for j, value in self.curve.held.items():
+            if j < 2 and ((b, w)[j] not in ((0.0, 1.0)[j], value)):
+                name = "bw"[j]
+                raise InputError(
+                    Setting(name), f": expected {value:g}, at which {self.curve.noun} holds it, but got {(b, w)[j]:g}"
+                )
+        if snap is not None and self.curve != Line():
+            raise InputError(
+                Setting("snap"),
+                f": expected a line, since {snap} is a scale, but got {self.curve.noun}; leave it out, or ",
+                Setting("curve"),
+            )
+        kind = torch.float64 if dtype == "float64" else torch.float32
+        self.w, self.b = nn.Parameter(torch.tensor([[w]], dtype=kind)), nn.Parameter(torch.tensor([b], dtype=kind))
+        for name in ("offset", "scale", "line"):
+            self.register_buffer(name, torch.empty(0, dtype=torch.float64))
         self.register_buffer("steps_done", torch.tensor(0))
-        # the calibration's line, shape (2, instruments), in raw indications; NaN while it is SGD's, inf where an
-        # instrument has none
-        self.register_buffer("line", torch.full((2, 1), torch.nan, dtype=torch.float64))
         self.instruments: list[str] | None = None  # their names, in the order of w and b; None for one without a name
-        self.scores = Scores()
         self.instrument_scores: InstrumentScores | None = None  # of the last validation or test of several
-        self._lined: Tensor | None = None  # which instruments a line can be found for, while a fit runs
+        self._told: Tensor | None = None  # of which instruments the readings tell a curve, while a fit runs
         self.steps = 0  # of the optimiser, made so far; a lap makes many in one of Lightning's batches
         self.layout = StepLayout()
         self.lap: Lap | None = None
         self._loss = math.nan
+        self._resize(1)
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Loads a module as Lightning does, but runs no code and imports no class that the file names.
+
+        A curve of a class of your own must be given: ``load_from_checkpoint(path, curve=Mine())``.
+        """
+        safe = True if weights_only is None else weights_only  # Lightning's default trusts an address
+        kwargs["_instantiator"] = None  # which Lightning would have the file choose, and it imports classes
+        return super().load_from_checkpoint(checkpoint_path, map_location, hparams_file, strict, safe, **kwargs)
 
     def forward(self, indication: Tensor, instrument: Tensor | None = None) -> Tensor:
-        """Returns the estimates [°C] of raw indications by the line that the calibration holds.
+        """Returns the estimates [°C] of raw indications by the curve that the calibration holds.
 
         Args:
             indication: Any shape [indicated unit].
@@ -122,7 +172,7 @@ class CalibrationModule(LightningModule):
                 there is one instrument.
 
         Returns:
-            Estimates of the same shape; NaN for an instrument that is unknown, or has no line.
+            Estimates of the same shape; NaN for an instrument that is unknown, or has no curve.
 
         Raises:
             InputError: There are several instruments, and no such index.
@@ -130,17 +180,14 @@ class CalibrationModule(LightningModule):
         w, b = self.calibrated
         if instrument is not None or len(w) > 1:
             instrument = checked(instrument, indication, len(w))
-            w, b = rows_of(w, instrument), rows_of(b, instrument)
-        return w * indication + b
+        return estimates(self.curve, indication, w, b, instrument)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """Returns the batch's mean squared error [°C²], summed over instruments so that each keeps its own gradient."""
-        if isinstance(batch, Moments | Readings):
-            loss = batch.mse(self.w, self.b)
-            loss = loss.sum() if loss.ndim else loss
-        else:
-            loss = mini_batch(batch, self.instruments, self.offset, self.scale).mse(self.w, self.b)
-        shared = isinstance(batch, Readings) and batch.weight is not None  # then the processes' mean is the batch's
+        if not isinstance(batch, Moments | Batch):
+            batch = mini_batch(batch, self.instruments, self.curve, self.normalization)
+        loss = batch.mse(*held(self.curve, self.w, self.b)).sum()
+        shared = isinstance(batch, Batch) and batch.weight is not None  # then the processes' mean is the batch's
         due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.layout.shows(self.steps + 1))
         if due or self.steps + 1 == self.layout.total:
             shown = loss.detach() / len(self.w)
@@ -148,14 +195,14 @@ class CalibrationModule(LightningModule):
         return loss
 
     def validation_step(self, batch: Moments | tuple[Tensor, ...], batch_idx: int) -> None:
-        """Scores SGD's line while a fit runs, else the calibration's; each reading by its own instrument's."""
+        """Scores SGD's curve while a fit runs, else the calibration's; each reading by its own instrument's."""
         self.scores.update(
-            batch if isinstance(batch, Moments) else readings_of(batch, self.instruments), *self.scored_line
+            batch if isinstance(batch, Moments) else readings_of(batch, self.instruments), *self.scored_curve
         )
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        """Scores the calibration's line; each reading by its own instrument's."""
-        self.scores.update(readings_of(batch, self.instruments), *self.scored_line)
+        """Scores the calibration's curve; each reading by its own instrument's."""
+        self.scores.update(readings_of(batch, self.instruments), *self.scored_curve)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Returns the estimates [°C] of raw indications, which come alone, or first and their instruments last."""
@@ -176,41 +223,37 @@ class CalibrationModule(LightningModule):
         return [*needed, StopWhenConverged(self.tolerance)] if self.stop_when_converged else needed
 
     def setup(self, stage: str) -> None:
-        """Takes the normalisation and the exact line from the data module.
+        """Takes the curve as it is framed, the normalisation and the exact curve from the data module.
 
         Raises:
             InputError: For Trainer options that can't be kept.
         """
         refuse_options(self.trainer)
-        self._lined = None
+        self._told = None
         data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or not isinstance(data, ReadingsDataModule):
             return
-        self.instruments = data.instruments
+        self.instruments, self.curve, exact = data.instruments, data.moments["train"].curve, data.line
         self.normalize(data.normalization)
-        self._lined = data.line.w.isfinite().all(dim=-1) & data.line.b.isfinite()
+        self._told = exact.w.isfinite().all(dim=-1) & exact.b.isfinite()
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
         if self.snap is not None:
-            if not data.units.is_temperature:
-                raise InputError(
-                    f"--model.snap: expected a reference in °C, °F or K (--data.unit), as {self.snap} is a scale of "
-                    f"temperature, but got {data.units.reference}; leave it out"
-                )
-            scale = scales_in(data.units.reference)[self.snap]
-            exact = torch.tensor([[scale.w], [scale.b]], dtype=torch.float64)
-            self.line = exact.repeat(1, len(self.w))  # one column an instrument, as a checkpoint expects it
+            self.line = _scale(self.snap, data.units).repeat(len(self.w), 1)
         elif self.finish == "least_squares":
-            self.line = torch.where(self._lined, torch.stack([data.line.w[:, 0], data.line.b]), torch.inf)
+            both = torch.cat([exact.w, exact.b[:, None]], dim=-1)
+            self.line = torch.where(self._told[:, None], both, torch.inf)
         else:
             self.line = torch.full_like(self.line, torch.nan)
 
     def on_train_start(self) -> None:
         """Goes on from the steps of a checkpoint."""
         self.steps = int(self.steps_done)
+        reshape_states(self.trainer.optimizers)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
+    def on_train_batch_start(self, batch: AnyBatch, batch_idx: int) -> int | None:
         """Prepares the lap, if the batch is that of all readings; ends the epoch if no step is left to make."""
+        self._frame(batch)
         self.lap, count = None, self._steps_left()
         if count < 1:
             self.trainer.should_stop = True
@@ -232,16 +275,21 @@ class CalibrationModule(LightningModule):
         So the closure, its hooks, the precision plugin and the optimiser's state keep Lightning's contract.
         """
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        hold(self.curve, self.w, self.b)
         if self.lap is not None:
             self.lap.finish(optimizer.optimizer)
         self.steps += 1 if self.lap is None else self.lap.count
         self.steps_done.fill_(self.steps)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: AnyBatch, batch_idx: int) -> None:
         """Stops the run when its steps are made."""
         self._loss = float(outputs["loss"]) / len(self.w)
         if self._steps_left() < 1:
             self.trainer.should_stop = True
+
+    def on_validation_batch_start(self, batch: AnyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Frames the curve where validation comes before the first step."""
+        self._frame(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores of the validation readings."""
@@ -252,35 +300,45 @@ class CalibrationModule(LightningModule):
         self._log_scores("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the names of the instruments, in the order of w and b."""
-        checkpoint["instruments"] = self.instruments
+        """Adds the names of the instruments, in the order of w and b, and the curve as a plain record."""
+        checkpoint["instruments"], checkpoint["curve"] = self.instruments, self.curve.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Makes room for the instruments of a checkpoint.
+        """Takes over the curve of a checkpoint, and makes room for its instruments.
 
         Raises:
-            InputError: If it lacks their names, or a fit would go on with other instruments, or with the same readings
-                seen through another normalisation.
+            InputError: If it lacks their names, names a class of curves that only you can name, or a fit would go on
+                with other instruments, another curve, or the same readings seen through another normalisation.
         """
-        before, trainer, names = checkpoint["state_dict"], self._trainer, names_in(checkpoint)
-        same = torch.equal(self.offset.cpu(), before["offset"]) and torch.equal(self.scale.cpu(), before["scale"])
-        fits = trainer is not None and trainer.state.fn == TrainerFn.FITTING
-        if fits and isinstance(getattr(trainer, "datamodule", None), ReadingsDataModule):
-            refuse_another_fit(names, self.instruments, same_normalization=same)
-        self.instruments = names
-        self._resize(len(before["w"]))
+        state, trainer, names = checkpoint["state_dict"], self._trainer, names_in(checkpoint)
+        upgrade(state)
+        before, curve = Normalization(state["offset"], state["scale"]), curve_in(checkpoint, self.curve)
+        data = getattr(trainer, "datamodule", None)
+        if trainer is not None and trainer.state.fn == TrainerFn.FITTING and isinstance(data, ReadingsDataModule):
+            data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))  # other readings explain what follows
+            refuse_another_curve(curve, self.curve)
+            refuse_another_fit(names, self.instruments, same_normalization=before.agrees(self.normalization))
+            data.normalization = before  # to the last bit, which another version may have rounded differently
+        self.instruments, self.curve = names, curve
+        self._resize(len(state["w"]))
+
+    @property
+    def normalization(self) -> Normalization:
+        """What features are put through before SGD sees them."""
+        return Normalization(self.offset, self.scale)
 
     @property
     def raw(self) -> tuple[Tensor, Tensor]:
-        """SGD's slope [°C per unit] and intercept [°C] for raw indications, each of shape ``(instruments,)``."""
-        return self.to_raw(self.w, self.b)
+        """SGD's w, shape ``(instruments, features)``, and b [°C], shape ``(instruments,)``, for raw indications."""
+        return self.normalization.to_raw(self.w, self.b)
 
     @property
     def calibrated(self) -> tuple[Tensor, Tensor]:
-        """Slope and intercept of the line that the calibration holds, for raw indications; NaN where there is none."""
-        w, b = torch.where(self.line.isnan(), torch.stack(self.raw), self.line)
-        none = w.isinf() | b.isinf()
-        return torch.where(none, torch.nan, w), torch.where(none, torch.nan, b)
+        """Those of the curve that the calibration holds; NaN where there is none."""
+        w, b = self.raw
+        found = torch.where(self.line.isnan(), torch.cat([w, b[:, None]], dim=-1), self.line)
+        found = torch.where(found.isinf().any(dim=-1, keepdim=True), torch.nan, found)
+        return found[:, :-1], found[:, -1]
 
     def index(self, names: Sequence[str]) -> Tensor:
         """Returns the index of each instrument by its name, shape ``(N,)``; −1 for one that is unknown.
@@ -295,21 +353,37 @@ class CalibrationModule(LightningModule):
     def normalize(self, normalization: Normalization) -> None:
         """Takes over a normalisation, with room for its instruments."""
         self._resize(len(normalization.scale))
-        self.offset = normalization.offset[:, 0].to(self.offset)
-        self.scale = normalization.scale[:, 0, 0].to(self.scale)
+        self.offset, self.scale = normalization.offset.to(self.offset), normalization.scale.to(self.scale)
 
     def distance(self, moments: Moments) -> Tensor:
-        """Returns SGD's distance from the least-squares line of normalised readings, shape ``(instruments,)`` [°C]."""
+        """Returns SGD's distance from the least-squares curve of normalised readings, shape ``(instruments,)`` [°C]."""
         return distance(moments, self.w.detach(), self.b.detach())
 
+    def _frame(self, batch: AnyBatch) -> None:
+        """Frames the curve by the first batch of a loader of one's own, over all processes, as a fit begins."""
+        if isinstance(batch, Moments | Batch) or self.steps or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        lowest, highest = zip(*all_gather([end.item() for end in batch[0].aminmax()]), strict=True)
+        if (framed := self.curve.framed(min(lowest), max(highest))) != self.curve:
+            self.curve = framed
+            self._resize(len(self.w))
+
     def _resize(self, instruments: int) -> None:
-        """Gives each instrument the start of the first; keeps the Parameters, which an optimiser may hold."""
-        if len(self.w) != instruments:
-            for parameter in (self.w, self.b):
-                parameter.data = parameter.data[:1].repeat(instruments)
-            self.offset, self.scale = self.offset[:1].repeat(instruments), self.scale[:1].repeat(instruments)
-            self.line = self.line[:, :1].repeat(1, instruments)
-        self.scores = Scores(None if self.instruments is None else instruments)
+        """Makes room for so many instruments of the curve; keeps the Parameters, which an optimiser may hold.
+
+        Each instrument starts as the first; a coefficient that the curve holds, at its value.
+        """
+        p = len(self.curve.names)
+        if self.w.shape != (instruments, p) or self.line.shape != (instruments, p + 1):
+            start = torch.cat([self.w.data[:1, :1], self.w.data.new_zeros(1, p - 1)], dim=-1)
+            start = self.w.data[:1] if self.w.shape[1] == p else start
+            self.w.data, self.b.data = start.repeat(instruments, 1), self.b.data[:1].repeat(instruments)
+            self.offset = self.offset.new_zeros(instruments, p)
+            self.scale = torch.eye(p).to(self.scale).repeat(instruments, 1, 1)
+            # the calibration's w and b, of raw indications; NaN while it is SGD's, inf where an instrument has none
+            self.line = self.line.new_full((instruments, p + 1), torch.nan)
+        hold(self.curve, self.w, self.b)
+        self.scores = Scores(None if self.instruments is None else instruments, self.curve)
 
     def last_loss(self) -> float:
         """Returns the loss before the last step, the mean over instruments [°C²]."""
@@ -317,26 +391,21 @@ class CalibrationModule(LightningModule):
             return self.lap.last_loss()
         return self._loss if self.trainer.world_size == 1 else self.trainer.callback_metrics["train/loss"].item()
 
-    def to_raw(self, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns slope and intercept for raw indications from those for normalised ones."""
-        slope = w.detach().double() * self.scale.to(w.device)
-        return slope, b.detach().double() - slope * self.offset.to(w.device)
-
     def _steps_left(self) -> int:
         """Returns how many steps an epoch may make yet, with the full batch."""
         end = self.layout.max_steps
         return self.steps_per_epoch if end == -1 else min(self.steps_per_epoch, end - self.steps)
 
     @property
-    def scored_line(self) -> tuple[Tensor, Tensor]:
-        """The line that is scored: SGD's while a fit runs, of instruments that can have one, else the calibration's."""
+    def scored_curve(self) -> tuple[Tensor, Tensor]:
+        """The w and b to score: SGD's while a fit runs, where there can be a curve, else the calibration's."""
         if self.trainer.state.fn != TrainerFn.FITTING:
             return self.calibrated
         w, b = self.raw
-        return (w, b) if self._lined is None else (torch.where(self._lined.to(w.device), w, torch.nan), b)
+        return (w, b) if self._told is None else (w, torch.where(self._told.to(b.device), b, torch.nan))
 
     def _log_scores(self, stage: str) -> None:
-        scores, self.instrument_scores = self.scores.compute(*self.scored_line)
+        scores, self.instrument_scores = self.scores.compute(*self.scored_curve)
         logged = {f"{stage}/{name}": score for name, score in scores.items()}
         logger: bool | None = False  # of a fit, ``Scalars`` writes them
         if self.trainer.state.fn != TrainerFn.FITTING:
@@ -347,6 +416,19 @@ class CalibrationModule(LightningModule):
             # float32
             self.log(name, score, logger=logger, batch_size=1, reduce_fx="max", sync_dist=True)
         self.scores.reset()
+
+
+def _scale(name: str, units: Units) -> Tensor:
+    """Returns w and b of a named scale, shape ``(1, 2)``."""
+    if not units.is_temperature:
+        raise InputError(
+            Setting("snap"),
+            ": expected a reference in °C, °F or K (",
+            Setting("unit"),
+            f"), as {name} is a scale of temperature, but got {units.reference}; leave it out",
+        )
+    scale = scales_in(units.reference)[name]
+    return torch.tensor([[scale.w, scale.b]], dtype=torch.float64)
 
 
 def _positive(argument: str, value: float) -> float:

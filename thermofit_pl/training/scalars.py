@@ -24,7 +24,7 @@ Rows = dict[int, dict[str, float]]  # numbers by their names, by step
 
 
 class Scalars(Callback):
-    """Writes loss, line, distance and scores of a fit to its loggers."""
+    """Writes loss, coefficients, distance and scores of a fit to its loggers."""
 
     def __init__(self) -> None:
         self._new = Points()  # that the loggers don't have yet
@@ -107,10 +107,11 @@ class Scalars(Callback):
         new = self._new
         if not new.steps or not trainer.loggers:
             return {}
-        w, b = module.to_raw(torch.stack(new.w), torch.stack(new.b))
-        columns = {"train/loss": new.loss}
-        if w.shape[1] == 1:
-            columns |= {"line/w": w[:, 0].tolist(), "line/b": b[:, 0].tolist()}
+        w, b = module.normalization.to_raw(torch.stack(new.w), torch.stack(new.b))
+        columns, curve = {"train/loss": new.loss}, module.curve
+        if len(module.w) == 1:
+            quoted = curve.conventional(torch.cat([b, w[:, 0]], dim=-1).cpu().numpy())
+            columns |= {f"line/{name}": quoted[:, j].tolist() for j, name in enumerate(curve.conventional_names)}
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ReadingsDataModule):
             moments = data.moments["train"]

@@ -38,8 +38,8 @@ class TrainingScores(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Scores the line at the end of an epoch, where callbacks look for scores."""
+        """Scores the curve at the end of an epoch, where callbacks look for scores."""
         if self._limit is not None and trainer.is_last_batch:
             moments = trainer.datamodule.moments["train"]  # type: ignore[attr-defined]  # set by Trainer
-            scores = scores_of(moments, *cast("CalibrationModule", pl_module).scored_line)
+            scores = scores_of(moments, *cast("CalibrationModule", pl_module).scored_curve)
             trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})

@@ -1,0 +1,93 @@
+"""The one pass over the readings of a fit, by one process or by several, each with its share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thermofit_pl.distributed.collectives import all_gather
+from thermofit_pl.metrics.accumulator import Accumulator, one_thread
+from thermofit_pl.tables.split import Part, Split
+
+if TYPE_CHECKING:
+    from thermofit_pl.curves.base import Curve
+    from thermofit_pl.tables.table import Table
+
+SHARED = 64 << 20  # bytes of a table from which processes read a share each; a smaller one, each reads whole
+
+
+class Reading:
+    """Reads the tables of a fit once, and merges what the processes have read.
+
+    Args:
+        tables: That of the training readings, and those of other parts that have one of their own.
+        split: What is held out of the first.
+        curve: Whose features the readings are seen through.
+        log: Whether they are a log.
+        keep: Whether they are kept, for mini-batches.
+        seed: Of the sample.
+
+    Attributes:
+        accumulator: What was read; once ``merge`` has run, of all processes.
+        dropped: How many rows were left out, likewise.
+        digest: SHA-256 of the training readings' files, likewise.
+    """
+
+    accumulator: Accumulator
+    dropped: int
+    digest: str | None
+
+    def __init__(
+        self, tables: Mapping[Part, Table], split: Split, curve: Curve, *, log: bool, keep: bool, seed: int
+    ) -> None:
+        self.tables = tables
+        self.split = split
+        self.curve = curve
+        self._options = {"log": log, "keep": keep, "fleet": tables["train"].instruments() is not None}
+        self._seed = seed
+        self._shared = False
+
+    def read(self, rank: int, world: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Reads the tables, or of a large one this process's share.
+
+        Args:
+            rank: This process's.
+            world: Number of processes.
+            progress: Called with the bytes read so far and those of the training readings' table.
+
+        Raises:
+            InputError: If the readings can't be used.
+        """
+        table = self.tables["train"]
+        self._shared = world > 1 and table.n_bytes >= SHARED and not self._options["keep"] and not self.split
+        share = (rank, world) if self._shared else (0, 1)
+        curve = self._framed() if self._shared else self.curve
+        self.accumulator = Accumulator(seed=self._seed, curve=curve, **self._options)
+        told = None if progress is None else lambda done: progress(done, table.n_bytes)
+        with one_thread():
+            for part, block in self.split.cut(table, table.blocks(share=share, progress=told)):
+                self.accumulator.add(part, block)
+            for part, other in self.tables.items():
+                if other is not table and share[0] == 0:
+                    for block in other.blocks():
+                        self.accumulator.add(part, block)
+            self.accumulator.flush()
+        self.dropped = table.dropped
+        self.digest = table.sha256() if share[0] == 0 else None  # it refuses a table that changed meanwhile
+
+    def merge(self) -> None:
+        """Puts the instruments into the order of their names, and merges what processes read a share each of."""
+        self.accumulator.reindex(self.tables["train"].instruments())
+        if self._shared:
+            self.accumulator.all_reduce()
+            self.dropped = sum(all_gather(self.dropped))
+            self.digest = all_gather(self.digest)[0]
+
+    def _framed(self) -> Curve:
+        """The curve as the table's first readings frame it, which every process looks at."""
+        for shown, _ in self.tables["train"].indications():
+            if not np.isnan(shown).all():
+                return self.curve.framed(float(np.nanmin(shown)), float(np.nanmax(shown)))
+        return self.curve
