@@ -114,8 +114,8 @@ def main(command: str, times: int, seed: int) -> None:
     for number in range(times):
         name, content = files[number % len(files)]
         Path("out.parquet").unlink(missing_ok=True)
-        before = sorted(Path().rglob("*"))
         path, said = _write(name, damaged(content, chance)), io.StringIO()
+        before = sorted(Path().rglob("*"))
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")):
             code = run(words(command, path))
         assert code in (0, 2), (number, code, said.getvalue())

@@ -19,8 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.tables import table as readings
-from thermofit_pl.tables import text_tables
+from thermofit_pl.tables import text_tables, time_order
 from thermofit_pl.tables.table import Block, Table
 
 Write = Callable[..., str]
@@ -283,7 +282,7 @@ def test_times_in_parquet(tmp_path: Path, unit: Any, zone: str | None) -> None:
 
 
 def test_times_out_of_order_beyond_what_is_sorted_in_memory(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readings, "SORTABLE", 2)
+    monkeypatch.setattr(time_order, "SORTABLE", 2)
     path = write("t,shown,true\n1,1,1\n3,2,2\n2,3,3\n")
     with pytest.raises(InputError, match=r"more than 2 readings are not in the order of column 't'; sort the table"):
         read(path, time="t")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,31 @@ def open_tables(
             if not (is_pattern(column) and holds(table.columns, column)):
                 check_column(table, role, column)
     return Found(tuple(tables), " ".join([*_left_out([table.path for table in ours], again), *_remarks(tables)]))
+
+
+def matching(tables: Sequence[TableFile], pattern: str, taken: Collection[str]) -> list[str]:
+    """Returns the columns that a pattern names, which every table must have.
+
+    Args:
+        tables: They.
+        pattern: Such as ``probe_*``.
+        taken: Columns that are something else.
+
+    Raises:
+        InputError: There is none, or a table lacks one.
+    """
+    columns = tables[0].columns
+    names = [name for name in columns if fnmatch.fnmatchcase(name, pattern) and name not in taken]
+    if not names:
+        raise InputError(
+            f"{printable(tables[0].path)}: expected columns like {quoted(pattern)} (",
+            Setting("indication"),
+            f"), but its columns are {', '.join(map(quoted, columns[:20]))}.",
+        )
+    for table in tables:
+        for name in names:
+            check_column(table, "indication", name)
+    return names
 
 
 def is_written_by_us(columns: Sequence[str]) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,18 +12,19 @@ import numpy as np
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import printable, quoted
 from thermofit_pl.functional.units import CELSIUS
+from thermofit_pl.tables.block import Block as Block
 from thermofit_pl.tables.cells import NumberFormat, Part, Wanted, joined_name
 from thermofit_pl.tables.checks import LARGEST as LARGEST
 from thermofit_pl.tables.checks import check
 from thermofit_pl.tables.copies import Copy
-from thermofit_pl.tables.finding import open_tables
-from thermofit_pl.tables.formats import TableFile, check_column
+from thermofit_pl.tables.finding import matching, open_tables
+from thermofit_pl.tables.formats import TableFile
 from thermofit_pl.tables.hashing import FileHash
 from thermofit_pl.tables.headers import is_pattern
 from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.parts import count_rows, parts
 from thermofit_pl.tables.stated import UncertaintyOptions
-from thermofit_pl.tables.text_tables import BLOCK
+from thermofit_pl.tables.time_order import look_through, sort_by_time
 from thermofit_pl.tables.times import Times
 
 if TYPE_CHECKING:
@@ -32,54 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thermofit_pl.tables.cells import Columns, Rows
-
-SORTABLE = 10_000_000  # readings that are sorted in memory (about 400 MB)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive readings of one file, checked: every number is finite. The arrays are not to be written to.
-
-    Attributes:
-        indication: Indicated values, shape (N,) [indicated unit].
-        reference: The standard's values, shape (N,) [°C]; None when no such column was asked for.
-        time: When each was taken, shape (N,) [s; of dates since 1970], never decreasing; None when no such column was
-            asked for.
-        file: The file that they stand in.
-        rows: The row of each, as an editor counts, shape (N,): a text table's header is row 1; the first row of Parquet
-            and Arrow is row 1.
-        instrument: The instrument of each, an index into `Table.instruments()`, shape (N,); None where there is one.
-        u_reference: Standard uncertainty of each reference, positive, shape (N,) [°C]; None where none is stated.
-    """
-
-    indication: NDArray[np.float64]
-    reference: NDArray[np.float64] | None
-    time: NDArray[np.float64] | None
-    file: Path
-    rows: range | NDArray[np.int64]
-    instrument: NDArray[np.int64] | None = None
-    u_reference: NDArray[np.float64] | None = None
-
-    def take(self, chosen: NDArray[np.int64]) -> Block:
-        """Returns the readings at some indices, shape (M,), in that order."""
-        rows = self.rows  # a range is computed with, for NumPy would walk through it row by row
-        return Block(
-            self.indication[chosen],
-            None if self.reference is None else self.reference[chosen],
-            None if self.time is None else self.time[chosen],
-            self.file,
-            rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
-            None if self.instrument is None else self.instrument[chosen],
-            None if self.u_reference is None else self.u_reference[chosen],
-        )
-
-    def codes(self) -> NDArray[np.int64]:
-        """Returns the instrument of each reading, shape (N,); 0 where there is one."""
-        return np.zeros(len(self.indication), np.int64) if self.instrument is None else self.instrument
-
-    def renamed(self, index: NDArray[np.int64]) -> Block:
-        """Returns the readings with another index for each instrument, shape (instruments,)."""
-        return self if self.instrument is None else replace(self, instrument=index[self.instrument])
 
 
 class Table:
@@ -134,7 +86,14 @@ class Table:
         self.probes: list[str] = []
         if is_pattern(indication):
             del self._roles["indication"]
-            self.probes = self._matching(indication, instrument)
+            if instrument is not None:
+                raise InputError(
+                    Setting("indication"),
+                    ": expected one column beside ",
+                    Setting("instrument"),
+                    f", but got the pattern {quoted(indication)}; use one of the two ways to name instruments.",
+                )
+            self.probes = matching(self._tables, indication, set(self._roles.values()))
         columns = tuple(dict.fromkeys([*self.probes, *self._roles.values()]))
         form = NumberFormat(decimal_comma, options.missing_words)
         self._wanted = Wanted(columns, times, form, instrument, only, times=Times(options.time_format))
@@ -161,33 +120,11 @@ class Table:
         self.dropped = 0
         if share[0] == 0:  # the process that writes the result needs it
             self._hash = self._hash or FileHash(self._tables)
-        if self._sorted_by_time():
+        if self._is_in_order():
             yield from self._checked(share, progress)
         else:
-            yield from self._sorted(share, progress)
-
-    def _matching(self, pattern: str, instrument: str | None) -> list[str]:
-        """The columns that a pattern names, each an instrument of its own."""
-        if instrument is not None:
-            raise InputError(
-                Setting("indication"),
-                ": expected one column beside ",
-                Setting("instrument"),
-                f", but got the pattern {quoted(pattern)}; use one of the two ways to name instruments.",
-            )
-        names = [
-            name for name in self._tables[0].columns if fnmatchcase(name, pattern) and name not in self._roles.values()
-        ]
-        if not names:
-            raise InputError(
-                f"{printable(self._tables[0].path)}: expected columns like {quoted(pattern)} (",
-                Setting("indication"),
-                f"), but its columns are {', '.join(map(quoted, self._tables[0].columns[:20]))}.",
-            )
-        for table in self._tables:
-            for name in names:
-                check_column(table, "indication", name)
-        return names
+            most = self._times * (len(self.probes) or 1)
+            yield from sort_by_time(self._checked((0, 1), progress), most, self.files, share)
 
     def instruments(self) -> list[str] | None:
         """Returns the names of the instruments that were met so far, in the order of their indices; None for one."""
@@ -330,54 +267,13 @@ class Table:
             table.check_unchanged()  # then that is what went wrong
             raise
 
-    def _sorted_by_time(self) -> bool:
-        """Looks through the time column alone, once."""
-        name = self._wanted.time_name
-        if name is None:
-            return True
-        if self._in_order is None:
+    def _is_in_order(self) -> bool:
+        """Whether the times, if there are any, never decrease; the first time, they are looked through."""
+        if (name := self._wanted.time_name) is not None and self._in_order is None:
             wanted = replace(self._wanted, columns=(name,), instrument=None)
-            last, count, in_order = -np.inf, 0, True
-            for _, part, _ in self._parts(wanted, (0, 1)):
-                times = part.values[name]
-                times = times[~np.isnan(times)]
-                if times.size:
-                    in_order = in_order and times[0] >= last and bool((np.diff(times) >= 0).all())
-                    last = times[-1]
-                count += times.size
-                if not in_order and count * (len(self.probes) or 1) > SORTABLE:
-                    raise InputError(
-                        f"{printable(self.files[0])}: more than {SORTABLE} readings are not in the order of column "
-                        f"{quoted(name)}; sort the table by that column first."
-                    )
-            self._in_order, self._times = in_order, count
-        return self._in_order
-
-    def _sorted(self, share: tuple[int, int], progress: Callable[[int], None] | None) -> Iterator[Block]:
-        """All readings in memory, sorted by time (equal times keep their order), and of those this share."""
-        names = ("indication", "reference", "time", "instrument", "u_reference")
-        made = {*(("indication", "instrument") if self.probes else ()), *(("u_reference",) if self._stated else ())}
-        most = self._times * (len(self.probes) or 1)
-        whole = {name: np.empty(most) for name in names if name in self._roles or name in made}
-        rows = np.empty(most, dtype=np.int64)
-        starts, files, n = [], [], 0
-        for block in self._checked((0, 1), progress):
-            starts.append(n)
-            files.append(self.files.index(block.file))
-            place = slice(n, n := n + len(block.rows))
-            for role, column in whole.items():
-                column[place] = getattr(block, role)
-            rows[place] = block.rows
-        order = np.argsort(whole["time"][:n], kind="stable")[n * share[0] // share[1] : n * (share[0] + 1) // share[1]]
-        for first in range(0, len(order), BLOCK):
-            picked = order[first : first + BLOCK]
-            file = np.asarray(files)[np.searchsorted(starts, picked, side="right") - 1]
-            for at in np.split(picked, np.flatnonzero(np.diff(file)) + 1):
-                path = self.files[files[int(np.searchsorted(starts, at[0], side="right")) - 1]]
-                columns = {role: column[at] for role, column in whole.items()}
-                codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
-                u = columns.get("u_reference")
-                yield Block(columns["indication"], columns.get("reference"), columns["time"], path, rows[at], codes, u)
+            times = (part.values[name] for _, part, _ in self._parts(wanted, (0, 1)))
+            self._in_order, self._times = look_through(times, self.files[0], name, len(self.probes) or 1)
+        return self._in_order is not False
 
 
 def _counted(codes: Iterator[NDArray[np.int64]], least: int) -> NDArray[np.int64]:
