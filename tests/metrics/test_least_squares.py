@@ -13,7 +13,6 @@ from scipy import stats
 
 from thermofit_pl.functional.distributions import coverage_factor
 from thermofit_pl.metrics.least_squares import (
-    Autocorrelation,
     Fit,
     distance,
     least_squares,
@@ -248,16 +247,3 @@ def test_the_distance_is_the_largest_over_the_range() -> None:
     expected = np.abs((w - 0.5367719209075441) * over + b + 17.304785503010784).max()
     found = distance(moments, *(torch.tensor([v], dtype=torch.float64) for v in (w, b))).item()
     assert found == pytest.approx(expected, rel=1e-13, abs=0)
-
-
-def test_a_logs_variances_grow_by_the_factors_of_its_autocorrelation() -> None:
-    moments = moments_of(*NOTEBOOK)
-    rho, rho_x = 0.6, 0.5
-    plain = least_squares(moments)
-    log = least_squares(moments, Autocorrelation(*(torch.tensor([v], dtype=torch.float64) for v in (rho, rho_x, 10))))
-    assert (log.u_w / plain.u_w).item() ** 2 == pytest.approx(1.3 / 0.7, rel=1e-14, abs=0)
-    assert (log.u_pivot / plain.u_pivot).item() ** 2 == pytest.approx(1.6 / 0.4, rel=1e-14, abs=0)
-    rebuilt = log.u_pivot.item() ** 2 + 51.8**2 * log.u_w.item() ** 2
-    assert log.u_b.item() ** 2 == pytest.approx(rebuilt, rel=1e-14, abs=0)
-    assert log.cov_wb.item() == pytest.approx(-51.8 * log.u_w.item() ** 2, rel=1e-14, abs=0)
-    assert log.s.item() == plain.s.item()

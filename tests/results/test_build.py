@@ -17,7 +17,7 @@ from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.scales import SCALES
-from thermofit_pl.metrics.least_squares import Autocorrelation, least_squares
+from thermofit_pl.metrics.least_squares import least_squares
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.build import OptimizerOutcome, build
@@ -33,8 +33,7 @@ def held(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> Ca
     moments, sample = Moments(), Sample()
     moments.update(torch.from_numpy(x), torch.from_numpy(y))
     sample.add(Block(x, y, None, Path("t.csv"), range(2, len(x) + 2)))
-    log = options.pop("log", None)
-    evidence = Analysis.of(moments, least_squares(moments, log), sample, log)
+    evidence = Analysis.of(moments, least_squares(moments), sample)
     return single(build(evidence, **options), Source(data_name="t.csv"))
 
 
@@ -166,17 +165,6 @@ def test_the_forecast_is_the_slowest_modes() -> None:
     slow = 1 - 1e-2 * np.linalg.eigvalsh(hessian)[0]
     assert found.steps_needed == np.ceil(np.log(1e-3 / away) / np.log(slow))
     assert found.advice == f"go on, {found.steps_needed}"
-
-
-def test_a_log_is_reported_with_its_autocorrelation() -> None:
-    log = Autocorrelation(*(torch.tensor([value], dtype=torch.float64) for value in (0.5, 0.2, 10)))
-    c, plain = held(X, Y, log=log), held(X, Y)
-    assert c.u_pivot is not None
-    assert plain.u_pivot is not None
-    assert (c.u_pivot / plain.u_pivot) ** 2 == pytest.approx(3, rel=1e-13, abs=0)
-    found = c.diagnostics.autocorrelation
-    assert found is not None
-    assert (found.errors, found.indications, found.pairs) == (0.5, 0.2, 10)
 
 
 @pytest.mark.parametrize("options", [{}, {"snap": "fahrenheit"}, {"ended": at(0.53, -17.0, 1e-3), "finish": "sgd"}])

@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 
 FEWEST, MOST = 30, 300  # readings
 STEPS = 60
-CHUNK = 20_000  # instruments at once: 60 matrices of each
+CHUNK = 5_000  # instruments at once: 60 matrices of each, and the spectra of their readings
 
 
 class LagProducts(NamedTuple):
@@ -142,17 +142,30 @@ def _integrated(whitened: Whitened, groups: Groups, broken: NDArray[np.bool_] | 
 
 def _correlated(whitened: Whitened, groups: Groups, broken: NDArray[np.bool_] | None, rho: FloatArray) -> FloatArray:
     """Returns columnsᵀ V columns with the correlations V of AR(1) errors, shape ``(I, len(rho), q, q)``."""
-    columns = whitened.columns
-    part = groups.each(np.arange(len(groups.counts)))
+    columns, instruments = whitened.columns, len(groups.counts)
+    owner = groups.each(np.arange(instruments))
+    first = np.diff(owner, prepend=-1) != 0
     if broken is not None:
-        part = np.cumsum(broken | np.append(True, np.diff(part) != 0)[: len(part)])
-    total = np.broadcast_to(
-        groups.sums(columns[:, :, None] * columns[:, None, :])[:, None],
-        (len(groups.counts), len(rho), *columns.shape[1:] * 2),
-    ).copy()
-    for lag in range(1, int(groups.counts.max(initial=1))):
-        later = np.zeros_like(columns)
-        later[:-lag] = columns[lag:] * (part[lag:] == part[:-lag])[:, None]
-        product = groups.sums(columns[:, :, None] * later[:, None, :])
-        total += (rho**lag)[:, None, None] * (product + np.swapaxes(product, -1, -2))[:, None]
+        first |= broken
+    starts = np.flatnonzero(first)
+    lengths = np.diff(starts, append=len(owner))
+    rooms = np.exp2(np.ceil(np.log2(np.maximum(lengths, 1)))).astype(np.int64)
+    total = np.zeros((instruments, len(rho), *columns.shape[1:] * 2))
+    for room in np.unique(rooms).tolist():
+        some = np.flatnonzero(rooms == room)
+        at = starts[some][:, None] + np.arange(room)
+        within = np.arange(room) < lengths[some][:, None]
+        padded = np.where(within[..., None], columns[np.where(within, at, 0)], 0.0)
+        product = _lagged(padded) @ np.concatenate([np.ones((1, len(rho))) / 2, rho ** np.arange(1, room)[:, None]])
+        of = Groups(owner[starts[some]], instruments)  # sorted already
+        total += of.sums(np.moveaxis(product, -1, 1))
     return total
+
+
+def _lagged(values: FloatArray) -> FloatArray:
+    """Returns Σ_i v_i v_{i+l}ᵀ + v_{i+l} v_iᵀ at each lag l, shape ``(S, q, q, n)``, of v, shape ``(S, n, q)``."""
+    n = values.shape[1]
+    spectra = np.fft.rfft(values, 2 * n, axis=1)
+    cross = np.conj(spectra)[:, :, :, None] * spectra[:, :, None, :]
+    lagged: FloatArray = np.moveaxis(np.fft.irfft(cross + np.swapaxes(cross, -1, -2), 2 * n, axis=1)[:, :n], 1, -1)
+    return lagged

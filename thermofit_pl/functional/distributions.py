@@ -55,21 +55,28 @@ def coverage_factor(dof: ArrayLike, probability: float) -> FloatArray:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    series = z + np.sum([term / nu**power for power, term in enumerate(terms, start=1)], axis=0)
+    factors: FloatArray = z + np.sum([term / nu**power for power, term in enumerate(terms, start=1)], axis=0)
     few = nu < 200 * max(1.0, (z / 2) ** 4)
-    # Newton over log t, along which the logarithm of the tail is nearly straight for few degrees of freedom
-    log_t, log_tail = np.log(series), math.log1p(-probability)
+    if few.any():
+        factors = np.array(factors)
+        factors[few] = _by_newton(nu[few], factors[few], math.log1p(-probability))
+    return factors
+
+
+def _by_newton(nu: FloatArray, start: FloatArray, log_tail_asked: float) -> FloatArray:
+    """Returns Student's t of few degrees of freedom, shape as ``nu``."""
+    # over log t, along which the logarithm of the tail is nearly straight for few degrees of freedom
+    log_t = np.log(start)
     for _ in range(60):
         t = np.exp(log_t)
         tail = tail_of_f(t * t, nu)
         density = np.exp(_log_inverse_beta(nu / 2, np.full_like(nu, 0.5)) - 0.5 * np.log(nu))
         slope = -2 * t * density * np.exp(-(nu + 1) / 2 * np.log1p(t * t / nu)) / tail
-        change = np.clip((log_tail - np.log(tail)) / slope, -1.0, 1.0)
+        change = np.clip((log_tail_asked - np.log(tail)) / slope, -1.0, 1.0)
         log_t = log_t + change
-        if not few.any() or np.all(np.abs(change)[few] < 1e-14):
+        if np.all(np.abs(change) < 1e-14):
             break
-    factors: FloatArray = np.where(few, np.exp(log_t), series)
-    return factors
+    return np.exp(log_t)
 
 
 def _log_inverse_beta(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -218,6 +218,7 @@ def compare(
     u_pivot: ArrayLike | None = None,
     pivot: ArrayLike = 0.0,
     dof: ArrayLike = 0,
+    estimated: ArrayLike = False,
     below_rounding: ArrayLike = False,
     unit: str = CELSIUS,
 ) -> Differences:
@@ -235,6 +236,8 @@ def compare(
         u_pivot: Standard uncertainties of the lines at the pivot, shape (I,) [the reference's unit].
         pivot: Mean indications, shape (I,) [indicated unit].
         dof: Degrees of freedom ν, shape (I,).
+        estimated: Whether the ratio of both uncertainties is estimated too, shape (I,): then it is Hotelling's T² with
+            ν, whose survival function is (1 + 2F/ν)^(−(ν − 1)/2).
         below_rounding: Whether the uncertainties are made of rounding, so that a test of them would be one of noise,
             shape (I,).
         unit: The reference's; other than ``°C``, ``°F`` and ``K``, the lines are compared with slope 1 and offset 0.
@@ -262,7 +265,7 @@ def compare(
         )
         offset = (slopes - scale_w) * middle + (intercepts - scale_b)
         twice_f = ((slopes - scale_w) / u_slope) ** 2 + (offset / u_middle) ** 2
-        p = np.exp(-nu / 2 * np.log1p(twice_f / nu))
+        p = np.exp(-(nu - np.atleast_1d(np.asarray(estimated, bool))[:, None]) / 2 * np.log1p(twice_f / nu))
     smallest = largest.min(axis=1)
     exact = smallest <= _ROUNDING * terms
     return Differences(at_ends, largest, p, exact | (smallest <= NEAR * span), exact)

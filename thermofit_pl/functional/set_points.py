@@ -31,16 +31,26 @@ def recognise(indication: FloatArray, reference: FloatArray, groups: Groups) -> 
         reference: Sorted alike.
         groups: The instruments.
     """
+    instruments = len(groups.counts)
+    owner = groups.each(np.arange(instruments))
     code = np.full(len(reference), -1)
-    left = np.ones(len(groups.counts), bool)
-    for grouped, other in ((reference, indication), (indication, reference)):
-        label = _clusters(grouped, groups)
-        good = left & _separate(label, other, groups) & _repeated(label, groups)
-        code = np.where(groups.each(good), label, code)
-        left &= ~good
-    label = _runs(reference, indication, groups)
-    good = left & _repeated(label, groups) & _visited(label, groups)
-    return numbered(np.where(groups.each(good), label, code))
+    orders = [groups.order(values) for values in (reference, indication)]
+    for grouped, order, other in zip((reference, indication), orders, (indication, reference), strict=True):
+        label = _clusters(grouped, order, groups)
+        at = np.flatnonzero((label >= 0) & (code < 0))  # few instruments get so far
+        good = _repeated(label[at], owner[at], instruments)
+        at = at[good[owner[at]]]
+        good = _separate(label[at], other[at], owner[at], instruments)
+        at = at[good[owner[at]]]
+        code[at] = label[at]
+    at = np.flatnonzero(code < 0)
+    label = _equal(reference, orders[0], owner)[at]
+    good = _repeated(label, owner[at], instruments)
+    chosen = np.flatnonzero(good[owner[at]])
+    good = _visited(label[chosen], owner[at[chosen]], instruments)
+    chosen = chosen[good[owner[at[chosen]]]]
+    code[at[chosen]] = label[chosen]
+    return numbered(code)
 
 
 def numbered(code: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -50,98 +60,79 @@ def numbered(code: NDArray[np.int64]) -> NDArray[np.int64]:
     return inverse.reshape(code.shape) - int(len(present) > 0 and present[0] == -1)
 
 
-def _clusters(values: FloatArray, groups: Groups) -> NDArray[np.int64]:
+def _clusters(values: FloatArray, order: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
     """Labels values by the widest ratio of neighbouring gaps, in sorted order, of each instrument."""
-    instrument = groups.each(np.arange(len(groups.counts)))
-    order = np.lexsort((values, instrument))
-    v, owner = values[order], instrument[order]
-    inside = owner[1:] == owner[:-1]
-    gap = np.where(inside, np.diff(v), np.inf)
+    v, owner = values[order], groups.each(np.arange(len(groups.counts)))
+    gap = np.append(np.inf, np.diff(v))[: len(v)]
+    gap[1:][owner[1:] != owner[:-1]] = np.inf
     # gaps of one instrument, sorted: between two that differ by the factor lies the border of set points
-    by_size = np.lexsort((gap, owner[1:]))
-    sizes, of = gap[by_size], owner[1:][by_size]
-    usable = (of[1:] == of[:-1]) & np.isfinite(sizes[1:]) & (sizes[1:] > 0)
+    sizes = gap[groups.order(gap)]
+    usable = (owner[1:] == owner[:-1]) & np.isfinite(sizes[1:]) & (sizes[1:] > 0)
     # equal values border on the smallest difference, unless a later step is wider
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(usable, np.where(sizes[:-1] > 0, sizes[1:] / sizes[:-1], APART), 0.0)
     best = np.full(len(groups.counts), np.inf)
     largest = np.zeros(len(groups.counts))
-    np.maximum.at(largest, of[1:], ratio)
-    hit = usable & (ratio >= APART) & (ratio == largest[of[1:]])
-    np.minimum.at(best, of[1:][hit], sizes[1:][hit])
-    border = ~inside | (gap >= best[owner[1:]])
+    np.maximum.at(largest, owner[1:], ratio)
+    hit = usable & (ratio >= APART) & (ratio == largest[owner[1:]])
+    np.minimum.at(best, owner[1:][hit], sizes[1:][hit])
+    border = gap >= best[owner]  # an instrument's first has an infinite gap before it
     label = np.empty(len(v), np.int64)
-    label[order] = np.concatenate([[0], np.cumsum(border)])[: len(v)]
-    found = np.isfinite(best)
+    label[order] = np.cumsum(border) - 1
     # a group must be narrow as a whole, not only between its neighbours
-    cells = Groups(label, int(label.max(initial=-1)) + 1)
-    width = cells.argmax(cells.sorted(values)), cells.argmax(cells.sorted(-values))
-    ordered = cells.sorted(values)
-    wide = cells.at(ordered, width[0]) - cells.at(ordered, width[1])
-    narrow = np.ones(len(groups.counts), bool)
-    too_wide = wide[label] * APART > best[instrument]
-    np.logical_and.at(narrow, instrument[too_wide], False)
-    return np.where((found & narrow)[instrument], label, -1)
+    starts = np.flatnonzero(border)
+    width = v[np.append(starts[1:], len(v))[: len(starts)] - 1] - v[starts]
+    good = np.isfinite(best)
+    good[owner[starts[width * APART > best[owner[starts]]]]] = False
+    return np.where(good[owner], label, -1)
 
 
-def _separate(label: NDArray[np.int64], other: FloatArray, groups: Groups) -> NDArray[np.bool_]:
+def _separate(
+    label: NDArray[np.int64], other: FloatArray, owner: NDArray[np.int64], instruments: int
+) -> NDArray[np.bool_]:
     """Whether the other quantity of any two groups doesn't overlap, shape ``(I,)``."""
-    instrument = groups.each(np.arange(len(groups.counts)))
-    good = np.ones(len(groups.counts), bool)
-    good[instrument[label < 0]] = False
-    at = np.flatnonzero(label >= 0)
-    if not len(at):
-        return good & (groups.counts > 0)
-    order = at[np.lexsort((other[at], instrument[at]))]
-    changes = (label[order][1:] != label[order][:-1]) & (instrument[order][1:] == instrument[order][:-1])
-    borders = np.bincount(instrument[order][1:][changes], minlength=len(good))
-    count = _count(label, groups)
-    separate: NDArray[np.bool_] = good & (borders == count - 1)
+    order = np.lexsort((other, owner))
+    changes = (label[order][1:] != label[order][:-1]) & (owner[order][1:] == owner[order][:-1])
+    borders = np.bincount(owner[order][1:][changes], minlength=instruments)
+    separate: NDArray[np.bool_] = borders == _sizes(label, owner, instruments)[2] - 1
     return separate
 
 
-def _count(label: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
-    """How many groups each instrument has, shape ``(I,)``."""
-    instrument = groups.each(np.arange(len(groups.counts)))
-    at = label >= 0
-    pairs = np.unique(np.stack([instrument[at], label[at]]), axis=1)
-    return np.bincount(pairs[0], minlength=len(groups.counts))
+def _sizes(
+    label: NDArray[np.int64], owner: NDArray[np.int64], instruments: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the size of each group, its instrument, and how many groups each instrument has."""
+    sizes = np.bincount(label)
+    owners = np.zeros(len(sizes), np.int64)
+    owners[label] = owner
+    present = sizes > 0
+    sizes, owners = sizes[present], owners[present]
+    return sizes, owners, np.bincount(owners, minlength=instruments)
 
 
-def _repeated(label: NDArray[np.int64], groups: Groups) -> NDArray[np.bool_]:
+def _repeated(label: NDArray[np.int64], owner: NDArray[np.int64], instruments: int) -> NDArray[np.bool_]:
     """Whether most groups are of several readings: three groups at least, or two of three readings, shape ``(I,)``.
 
     Of four or five readings that are spread at random, one table in twenty has two close pairs.
     """
-    instrument = groups.each(np.arange(len(groups.counts)))
-    at = label >= 0
-    sizes = np.bincount(label[at], minlength=int(label.max(initial=-1)) + 1)
-    owners = np.zeros(len(sizes), np.int64)
-    owners[label[at]] = instrument[at]
-    several, many = (np.bincount(owners[sizes >= least], minlength=len(groups.counts)) for least in (2, 3))
-    count = _count(label, groups)
+    sizes, owners, count = _sizes(label, owner, instruments)
+    several, many = (np.bincount(owners[sizes >= least], minlength=instruments) for least in (2, 3))
     repeated: NDArray[np.bool_] = (2 * several > count) & ((count >= 3) | ((count == 2) & (many == 2)))
-    return repeated & (groups.counts >= 2 * count)
+    return repeated & (np.bincount(owner, minlength=instruments) >= 2 * count)
 
 
-def _runs(reference: FloatArray, indication: FloatArray, groups: Groups) -> NDArray[np.int64]:
-    """Labels readings by their exact reference; −1 for instruments of which two rows of one are all alike."""
-    instrument = groups.each(np.arange(len(groups.counts)))
-    order = np.lexsort((reference, instrument))
-    changes = (np.diff(reference[order]) != 0) | (np.diff(instrument[order]) != 0)
-    label = np.empty(len(reference), np.int64)
+def _equal(values: FloatArray, order: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels readings by the exact value."""
+    changes = (np.diff(values[order]) != 0) | (np.diff(owner) != 0)
+    label = np.empty(len(values), np.int64)
     label[order] = np.concatenate([[0], np.cumsum(changes)])[: len(label)]
     return label
 
 
-def _visited(label: NDArray[np.int64], groups: Groups) -> NDArray[np.bool_]:
+def _visited(label: NDArray[np.int64], owner: NDArray[np.int64], instruments: int) -> NDArray[np.bool_]:
     """Whether the groups are few and their sizes alike, as set points are and a resolution's steps are not."""
-    instrument = groups.each(np.arange(len(groups.counts)))
-    count = _count(label, groups)
-    sizes = np.bincount(label[label >= 0], minlength=int(label.max(initial=-1)) + 1).astype(np.float64)
-    owners = np.zeros(len(sizes), np.int64)
-    owners[label[label >= 0]] = instrument[label >= 0]
-    largest, smallest = np.zeros(len(count)), np.full(len(count), np.inf)
+    sizes, owners, count = _sizes(label, owner, instruments)
+    largest, smallest = np.zeros(instruments, np.int64), np.full(instruments, np.iinfo(np.int64).max)
     np.maximum.at(largest, owners, sizes)
     np.minimum.at(smallest, owners, sizes)
     alike: NDArray[np.bool_] = (count >= 2) & (smallest >= 2) & (largest == smallest)
@@ -160,6 +151,7 @@ class SetPoints(NamedTuple):
         shared: Variance of what the readings of a set point share [°C²]; 0 where repeats explain the scatter of the
             set points, and with fewer than three degrees of freedom NaN.
         variance: Of a single reading at a new set point [°C²].
+        variance_dof: Its degrees of freedom (Satterthwaite 1946).
         p: p-value of the lack-of-fit test: set points scatter no more about the curve than repeats explain.
         largest: Set point whose mean error is largest against its uncertainty, as coded; −1 where there is none.
         error: That mean error, estimate − reference [°C].
@@ -172,12 +164,13 @@ class SetPoints(NamedTuple):
     dof: FloatArray
     shared: FloatArray
     variance: FloatArray
+    variance_dof: FloatArray
     p: FloatArray
     largest: NDArray[np.int64]
     error: FloatArray
 
 
-def analyse(whitened: Whitened, code: NDArray[np.int64], groups: Groups) -> SetPoints:
+def analyse(whitened: Whitened, code: NDArray[np.int64], groups: Groups, n: FloatArray | None = None) -> SetPoints:
     """Tells repeats and set points apart.
 
     The scatter of set points' means about the curve has an expectation of σ² + τ² (N − tr Σ n_g² x̄_g x̄_gᵀ)/(G − p −
@@ -188,6 +181,7 @@ def analyse(whitened: Whitened, code: NDArray[np.int64], groups: Groups) -> SetP
         whitened: Sorted by instrument.
         code: The set point of each reading, counted on over all instruments; −1 where there is none.
         groups: The instruments.
+        n: How many readings there are, where these are a sample of them, shape ``(I,)``; None: no more.
     """
     instruments, q = len(groups.counts), whitened.columns.shape[1]
     points = int(code.max(initial=-1)) + 1
@@ -227,12 +221,17 @@ def analyse(whitened: Whitened, code: NDArray[np.int64], groups: Groups) -> SetP
         trace = np.einsum("iqr,irq->i", inverse, lever)
         shared = (between - dof * np.where(np.isnan(repeat), 0.0, repeat)) / (groups.counts - trace)
         shared = np.where(dof >= FEWEST_DOF, shared, np.nan)
+        per = np.where(shared > 0, dof / (groups.counts - trace), 0.0)  # what of the mean square is in a reading's
+        own, of_points = repeat * (1 - per), np.where(per > 0, per * mean_square, 0.0)
+        variance_dof = (own + of_points) ** 2 / (own**2 / repeats_dof + of_points**2 / np.maximum(dof, 1.0))
         ratio = mean_square / repeat
         told = np.isfinite(ratio)
         tail = tail_of_f(np.where(told, ratio, 0.0), np.maximum(repeats_dof, 1.0), np.maximum(dof, 1.0))
     unit = np.eye(q) * ~empty[:, None, :]
     more = shared > 0
-    above = repeat[:, None, None] * unit + shared[:, None, None] * lever
+    # of a sample, what a set point has in common weighs as often as it has readings in all
+    share = 1.0 if n is None else (n / np.maximum(groups.counts, 1))[:, None, None]
+    above = repeat[:, None, None] * unit + shared[:, None, None] * lever * share
     covariance = np.where(more[:, None, None], above, mean_square[:, None, None] * unit)
     away = np.abs(mean_error) * np.sqrt(size)
     largest = by.argmax(by.sorted(away))
@@ -245,6 +244,7 @@ def analyse(whitened: Whitened, code: NDArray[np.int64], groups: Groups) -> SetP
         dof=np.where(has & (dof >= FEWEST_DOF), dof, 0.0),
         shared=np.maximum(shared, 0.0),
         variance=repeat + np.maximum(np.nan_to_num(shared), 0.0),
+        variance_dof=np.where(np.isfinite(variance_dof), variance_dof, repeats_dof),
         p=np.where(told, tail, np.nan),
         largest=own,
         error=np.where(own >= 0, mean_error[own], np.nan) if points else np.full(instruments, np.nan),

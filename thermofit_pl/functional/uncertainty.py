@@ -88,7 +88,7 @@ def combine(sources: Mapping[str, Source], n: FloatArray, probability: float = 0
     covariances = np.stack([sources[name].covariance for name in names])
     dofs = np.stack([np.broadcast_to(sources[name].dof, n.shape) for name in names]).astype(np.float64)
     told: NDArray[np.bool_] = np.isfinite(np.einsum("siqr->si", covariances)) & (dofs > 0)
-    factors = np.where(told, coverage_factor(np.where(told, dofs, 1.0), probability), np.nan)
+    factors = factors_of(dofs, told, probability)
     expanded = np.where(told[..., None, None], covariances * factors[..., None, None] ** 2, 0.0)
     joined = expanded[0]
     for other in expanded[1:]:
@@ -98,7 +98,7 @@ def combine(sources: Mapping[str, Source], n: FloatArray, probability: float = 0
     part = _parts(expanded, joined, told)
     test_dof = np.where(part, dofs, np.inf).min(axis=0)
     known = np.asarray(told.any(axis=0))
-    test_k = coverage_factor(np.where(known, test_dof, 1.0), probability)
+    test_k = factors_of(test_dof, known, probability)
     matrix = [np.full(n.shape, name in (AR1, BLOCKS)) for name in names]
     source = np.array([SOURCES.index(name) for name in names])[sizes.argmax(axis=0)]
     blank = np.where(known, 1.0, np.nan)
@@ -167,15 +167,33 @@ def _factor(joined: FloatArray, covariances: FloatArray, factors: FloatArray) ->
     return smallest
 
 
+def factors_of(dof: FloatArray, known: NDArray[np.bool_], probability: float = 0.95) -> FloatArray:
+    """Returns the coverage factor of each of many degrees of freedom, of which few differ; NaN where none is known."""
+    dofs, at = np.unique(np.where(known, dof, 1.0), return_inverse=True)
+    factors: FloatArray = np.where(known, coverage_factor(dofs, probability)[at.reshape(dof.shape)], np.nan)
+    return factors
+
+
 def dof_of(k: ArrayLike, probability: float = 0.95) -> FloatArray:
     """Returns the degrees of freedom that a coverage factor belongs to, shape as ``k``; at most 1e9."""
     k = np.asarray(k, np.float64)
-    low, high = np.zeros_like(k), np.full_like(k, np.log(1e9))
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = coverage_factor(np.exp(middle), probability) > k
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    dof: FloatArray = np.exp((low + high) / 2)
+    inverse = np.linspace(1.0, 1e-9, 1001)  # of degrees of freedom, in which the factor is nearly straight
+    known = coverage_factor(1 / inverse, probability)
+    asked, at = np.unique(np.clip(k, known[-1], known[0]), return_inverse=True)
+    found = np.interp(-asked, -known, inverse)
+
+    def off(inverse: FloatArray) -> FloatArray:
+        away: FloatArray = np.log(coverage_factor(1 / inverse, probability)) - np.log(asked)
+        return away
+
+    before, value = found * (1 + 1e-3), off(found * (1 + 1e-3))
+    for _ in range(3):  # by secants
+        new = off(found)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            step = new * (found - before) / (new - value)
+        before, value = found, new
+        found = np.clip(found - np.where(np.isfinite(step), step, 0.0), 1e-9, 1.0)
+    dof: FloatArray = (1 / found)[at].reshape(k.shape)
     return dof
 
 

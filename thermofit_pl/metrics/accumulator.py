@@ -1,4 +1,4 @@
-"""What one pass over a table leaves: the moments of each part, a sample, and the products of a log."""
+"""What one pass over a table leaves: the moments of each part, a sample, and what the order of a log tells."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from torch import Tensor
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.errors import InputError
-from thermofit_pl.metrics.autocorrelation import LagProducts
 from thermofit_pl.metrics.forming import Workspace
-from thermofit_pl.metrics.least_squares import Autocorrelation
 from thermofit_pl.metrics.moments import Moments, as_parts, as_tensor
 from thermofit_pl.metrics.passes import of_block
+from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.metrics.view import Formed
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
@@ -39,20 +38,30 @@ class Accumulator:
         keep: Whether the readings are kept, for mini-batches.
         seed: Of the sample.
         curve: Whose features the readings are seen through; None is the straight line.
+        before: Of a log, how many readings of each instrument other processes take in before this one's, shape
+            ``(instruments,)``; None where this is the first.
 
     Attributes:
         moments: Of each part's readings.
         sample: Of the training readings.
-        lags: Products of neighbours among the training readings, if they are a log, by instrument.
+        log: What the order in time of the training readings tells, if they are a log.
         instruments: The names of the instruments, in the order of the moments, once ``reindex`` has run; None for one.
     """
 
     def __init__(
-        self, *, fleet: bool = False, log: bool = False, keep: bool = False, seed: int = 0, curve: Curve | None = None
+        self,
+        *,
+        fleet: bool = False,
+        log: bool = False,
+        keep: bool = False,
+        seed: int = 0,
+        curve: Curve | None = None,
+        before: NDArray[np.int64] | None = None,
     ) -> None:
         self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1, curve) for part in PARTS}
         self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
-        self.lags: dict[int, LagProducts] | None = {} if log else None
+        features = len(self.moments["train"].curve.names)
+        self.log: TimeOrder | None = TimeOrder(features, before) if log else None
         self.instruments: list[str] | None = None
         self._fleet = fleet
         self._keep = keep
@@ -80,11 +89,14 @@ class Accumulator:
             if sum(len(each.indication) for each in pending) >= max(PENDING, self._instruments):
                 self._flush_part(part)
             return
-        if part == "train":
-            self._pair(0, block)
         formed = self._formed[part]
         weight = None if part != "train" or block.u_reference is None else block.u_reference**-2.0
-        formed.append(self.moments[part].view.block(block.indication, block.reference, weight))
+        view = self.moments[part].view
+        if part == "train" and self.log is not None:
+            assert block.time is not None
+            x, y = as_tensor(block.indication), as_tensor(block.reference)
+            self.log.add(view, x, y, block.time, None if weight is None else torch.from_numpy(weight))
+        formed.append(view.block(block.indication, block.reference, weight))
         if len(formed) == FORMED:
             self._flush_part(part)
 
@@ -126,23 +138,15 @@ class Accumulator:
     def _add_up(self, part: Part, blocks: Sequence[Block]) -> None:
         """Adds readings of a fleet, in a thread: meanwhile the next are read, and their instruments looked up."""
         x, y, codes = (joined(blocks, name) for name in ("indication", "reference", "instrument"))
-        if part == "train" and self.lags is not None:
-            whole = Block(x.numpy(), y.numpy(), joined(blocks, "time").numpy(), Path(), range(len(x)))
-            order = np.argsort(codes.numpy(), kind="stable")
-            for own in np.split(order, np.flatnonzero(np.diff(codes.numpy()[order])) + 1):
-                self._pair(int(codes[own[0]]), whole.take(own))
         stated = part == "train" and blocks[0].u_reference is not None
         weight = joined(blocks, "u_reference") ** -2.0 if stated else None
         most = max(int(codes.max()) + 1, len(self.moments[part].moments))
         with one_thread():
             self.moments[part] = self.moments[part].placed(None, most)
             moments = self.moments[part]
+            if part == "train" and self.log is not None:
+                self.log.add(moments.view, x, y, joined(blocks, "time").numpy(), weight, codes)
             moments.absorb(*moments.view.parts(x, y, weight, codes, most, self._workspace))
-
-    def _pair(self, instrument: int, block: Block) -> None:
-        """Pairs an instrument's readings with the next in time, if they are a log."""
-        if self.lags is not None:
-            self.lags.setdefault(instrument, LagProducts()).add(block)
 
     def flush(self) -> None:
         """Adds what was put off, and waits for it."""
@@ -167,18 +171,20 @@ class Accumulator:
             self.moments[part] = self.moments[part].placed(torch.from_numpy(index), len(everywhere))
             self._kept[part] = [block.renamed(index) for block in self._kept[part]]
         self.sample.blocks = [block.renamed(index) for block in self.sample.blocks]
-        if self.lags is not None:
-            self.lags = {int(index[code]): lags for code, lags in self.lags.items()}
+        if self.log is not None:
+            self.log.placed(index, len(everywhere))
         self.instruments = everywhere
 
     def all_reduce(self) -> None:
         """Merges what all processes took in, once; every process must call it."""
+        origin = self.moments["train"].origin
         self.moments = {part: moments.synced() for part, moments in self.moments.items()}
         self.sample = Sample.merged(all_gather(self.sample))
-        if self.lags is not None:
-            shares = all_gather(self.lags)
-            codes = sorted({code for share in shares for code in share})
-            self.lags = {code: LagProducts.merged([share[code] for share in shares if code in share]) for code in codes}
+        if self.log is not None:
+            common = self.moments["train"].origin
+            if origin is not None and common is not None:
+                self.log.moved(np.subtract(origin, common))
+            self.log = TimeOrder.merged(all_gather(self.log))
 
     def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns the indications, references and instruments that were kept of a part."""
@@ -188,17 +194,6 @@ class Accumulator:
             joined(kept, "reference"),
             joined(kept, "instrument") if self._fleet else None,
         )
-
-    def autocorrelation(self) -> Autocorrelation | None:
-        """Returns the autocorrelation of the training readings, if they are a log."""
-        if self.lags is None:
-            return None
-        found = torch.zeros(3, len(self.moments["train"].moments), dtype=torch.float64)
-        for code, lags in self.lags.items():
-            n, pivot, mean_reference, sxx, slope, sse = lags.moments.factor[0].tolist()
-            rho = lags.autocorrelation(slope, pivot, mean_reference, sse / n, sxx / n)
-            found[:, code] = torch.tensor([*rho, lags.pairs], dtype=torch.float64)
-        return Autocorrelation(*found)
 
 
 @contextmanager

@@ -1,140 +1,179 @@
-"""The autocorrelation of a log, from the products of neighbours in time."""
+"""The autocorrelation of a log, from the differences between neighbours in time."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from thermofit_pl.metrics.moments import Moments, as_tensor
-from thermofit_pl.tables.table import Block
+from thermofit_pl.functional.groups import Groups
+from thermofit_pl.metrics.factor import hold
+from thermofit_pl.metrics.forming import of_instruments
+from thermofit_pl.metrics.merging import merge
+from thermofit_pl.metrics.packing import numbers_of, unpack
 
 FloatArray = NDArray[np.float64]
 
-GAP = 1.5  # neighbours of a log further apart than this many usual spacings are no pair: a lost reading makes 2
+EQUAL = -(10**6)  # class of a step of no time
+NEAR = 2  # classes, quarters of an octave, that a step may be longer than the usual: up to 1.4 to 1.7 times
 
 
-class LagProducts:
-    """Products of each reading of a log with the next, from which the lag-1 autocorrelations follow for any line.
-
-    They are kept about the least-squares line of the readings so far, so that the errors of a good thermometer are not
-    lost in its readings.
+@dataclass(frozen=True)
+class Autocorrelation:
+    """Neighbours in the time order of logs, each attribute of shape ``(instruments,)``.
 
     Attributes:
-        products: Sums over pairs of the outer product of (1, deviation of the indication, provisional error) with that
-            of the next reading, shape ``(3, 3)``.
-        pairs: Number of pairs.
-        moments: Of the readings, for their straight line.
+        errors: Lag-1 autocorrelation of the errors about the least-squares curve; 0 where it can't be told.
+        indications: That of the indications, or of the curve's first feature.
+        pairs: Number of pairs of neighbours that it was taken from.
+        gaps: How many steps in time are longer than usual: 1.7 times the usual step, or more.
+        equal_times: How many readings have the same time as the one before, so that their order is not known.
     """
 
-    def __init__(self) -> None:
-        self.products = np.zeros((3, 3))
-        self.pairs = 0
-        self.moments = Moments()
-        self._frame = (0.0, 0.0, 0.0)  # mean indication, mean reference, slope
-        self._spacing = math.inf
-        self._first: tuple[FloatArray, float] | None = None
-        self._last: tuple[FloatArray, float] | None = None
+    errors: FloatArray
+    indications: FloatArray
+    pairs: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+    equal_times: NDArray[np.int64]
 
-    def add(self, block: Block) -> None:
-        """Adds the readings of a block that follows the one before in time."""
-        assert block.reference is not None
-        assert block.time is not None
-        x, y, time = block.indication, block.reference, block.time
-        steps = np.diff(time)
-        if self._spacing == math.inf and (steps > 0).any():
-            self._spacing = float(np.median(steps[steps > 0]))
-        self._reframe(x, y)
-        x0, y0, slope = self._frame
-        terms = np.stack([np.ones_like(x), x - x0, slope * (x - x0) - (y - y0)])
-        if self._last is not None:
-            terms = np.column_stack([self._last[0], terms])
-            time = np.concatenate([[self._last[1]], time])
-        neighbours = np.diff(time) <= GAP * self._spacing
-        self.products += (terms[:, :-1] * neighbours) @ terms[:, 1:].T
-        self.pairs += int(neighbours.sum())
-        self._last = (terms[:, -1], float(time[-1]))
-        if self._first is None:
-            self._first = (terms[:, 0], float(time[0]))
 
-    @classmethod
-    def merged(cls, shares: Sequence[LagProducts]) -> LagProducts:
-        """Returns the products over contiguous shares, in the order of time, with the pairs across their borders."""
-        whole = cls()
-        for share in shares:
-            if share._first is None:
-                continue
-            if whole._first is None:
-                whole = share
-                continue
-            whole._append(share)
-        return whole
+def step_class(steps: FloatArray) -> NDArray[np.int64]:
+    """Returns the length of steps in time as whole quarters of an octave, shape as ``steps``."""
+    with np.errstate(divide="ignore"):
+        quarters = np.floor(4 * np.log2(steps))
+    return np.where(steps > 0, np.maximum(quarters, EQUAL + 1), EQUAL).astype(np.int64)
 
-    def _append(self, later: LagProducts) -> None:
-        """Adds the products of a later share, about the line of both."""
-        assert self._last is not None
-        assert later._first is not None
-        assert later._last is not None
-        self.moments.merge_state(later.moments)
-        _, x, y, _, slope, _ = self.moments.factor[0].tolist()
-        mine, others = self._change((x, y, slope)), later._change((x, y, slope))
-        (last, before), (first, after) = self._last, later._first
-        spacing = min(self._spacing, later._spacing)
-        self.products = mine @ self.products @ mine.T + others @ later.products @ others.T
-        if after - before <= GAP * spacing:
-            self.products += np.outer(mine @ last, others @ first)
-            self.pairs += 1
-        self.pairs += later.pairs
-        self._first = (mine @ self._first[0], self._first[1]) if self._first is not None else None
-        self._last = (others @ later._last[0], later._last[1])
-        self._spacing, self._frame = spacing, (x, y, slope)
 
-    def _reframe(self, x: FloatArray, y: FloatArray) -> None:
-        """Adds readings to the provisional line, and expresses what is kept about the new one.
+class Neighbours:
+    """Differences between each reading of a log and the next, by the length of the step in time.
 
-        The first block alone would not do: at one set point, it has a slope of mere noise.
+    Of a curve's errors they tell by how much these change from reading to reading, which for errors of variance σ² and
+    autocorrelation ρ has a mean square of 2 σ² (1 − ρ) (von Neumann 1941). In a factor's form they keep their digits,
+    and merge. Which steps are gaps is known at the end, so each length has a factor of its own; a regular log has one.
+
+    Args:
+        features: How many the curve has.
+
+    Attributes:
+        factors: By the class of the step: the packed factor of the differences of (1, features, reference), and three
+            times the number of pairs, shape ``(instruments, k + 3)``.
+    """
+
+    def __init__(self, features: int) -> None:
+        self.factors: dict[int, FloatArray] = {}
+        self._numbers = numbers_of(features) + 3
+        # of each instrument: row and time of its first and of its last reading; NaN without
+        self._ends = np.full((2, 0, features + 3), np.nan)
+
+    def add(self, rows: FloatArray, time: FloatArray, groups: Groups) -> None:
+        """Adds readings that follow those before.
+
+        Args:
+            rows: (1, features, reference), times the root of the weight, shape ``(N, features + 2)``, sorted by
+                instrument and within one by time.
+            time: Shape ``(N,)`` [s].
+            groups: The instruments.
         """
-        self.moments.update(as_tensor(x), as_tensor(y))
-        _, *frame, _, slope, _ = self.moments.factor[0].tolist()
-        change = self._change((frame[0], frame[1], slope))
-        self.products = change @ self.products @ change.T
-        if self._first is not None and self._last is not None:
-            self._first = (change @ self._first[0], self._first[1])
-            self._last = (change @ self._last[0], self._last[1])
-        self._frame = (frame[0], frame[1], slope)
+        rows = np.column_stack([rows, time])
+        self._widen(len(groups.counts))
+        owner = groups.each(np.arange(len(groups.counts)))
+        present = np.flatnonzero(groups.counts)
+        starts = (np.cumsum(groups.counts) - groups.counts)[present]
+        ends = starts + groups.counts[present] - 1
+        change = np.diff(rows, axis=0, prepend=rows[:1])
+        change[starts] = rows[starts] - self._ends[1, present]  # NaN for an instrument's first
+        self._add(change, owner)
+        new = np.isnan(self._ends[0, present, -1])
+        self._ends[0, present[new]] = rows[starts[new]]
+        self._ends[1, present] = rows[ends]
 
-    def _change(self, frame: tuple[float, float, float]) -> FloatArray:
-        """Returns the matrix that turns (1, deviation, error) about the line that is kept into those about another."""
-        x0, y0, slope = self._frame
-        x1, y1, new = frame
-        # error = provisional error + (new − slope) (x − x0) + what the line's value at x0 differs by
-        return np.array([[1.0, 0.0, 0.0], [x0 - x1, 1.0, 0.0], [(y1 - y0) + new * (x0 - x1), new - slope, 1.0]])
+    def _widen(self, instruments: int) -> None:
+        more = instruments - self._ends.shape[1]
+        if more > 0:
+            self._ends = np.concatenate([self._ends, np.full((2, more, self._ends.shape[-1]), np.nan)], axis=1)
+            self.factors = {
+                step: np.concatenate([each, np.zeros((more, self._numbers))]) for step, each in self.factors.items()
+            }
 
-    def autocorrelation(
-        self, w: float, pivot: float, mean_reference: float, mse: float, variance: float
-    ) -> tuple[float, float]:
-        """Returns the lag-1 autocorrelations of the errors about a line and of the indications.
+    def _add(self, change: FloatArray, owner: NDArray[np.int64]) -> None:
+        """Adds differences, of which those with NaN are none."""
+        known = ~np.isnan(change[:, -1])
+        classes = step_class(np.where(known, change[:, -1], 0.0))
+        for step in np.unique(classes[known]).tolist():
+            at = np.flatnonzero(known & (classes == step))
+            columns = [torch.from_numpy(column) for column in np.ascontiguousarray(change[at, :-1].T)]
+            count = self._ends.shape[1]
+            about_mean = of_instruments(columns, None, torch.from_numpy(owner[at]), count)
+            formed = torch.cat([hold(about_mean[:, :-3], {0: 0.0}), about_mean[:, -3:]], dim=1).numpy()  # about 0
+            self.factors[step] = merge(self.factors[step], formed) if step in self.factors else formed
+
+    def append(self, later: Neighbours) -> None:
+        """Adds the differences of a later share, and those across the border."""
+        count = max(self._ends.shape[1], later._ends.shape[1])
+        self._widen(count)
+        later._widen(count)
+        for step, factor in later.factors.items():
+            self.factors[step] = merge(self.factors[step], factor) if step in self.factors else factor
+        self._add(later._ends[0] - self._ends[1], np.arange(count))
+        known = ~np.isnan(later._ends[:, :, -1])
+        self._ends[0] = np.where(np.isnan(self._ends[0]), later._ends[0], self._ends[0])
+        self._ends[1, known[1]] = later._ends[1, known[1]]
+
+    def placed(self, where: NDArray[np.int64], instruments: int) -> None:
+        """Puts each instrument at a new place."""
+        old, self._ends = self._ends, np.full((2, instruments, self._ends.shape[-1]), np.nan)
+        self._ends[:, where[: old.shape[1]]] = old
+        for step, factor in self.factors.items():
+            moved = np.zeros((instruments, self._numbers))
+            moved[where[: len(factor)]] = factor
+            self.factors[step] = moved
+
+    def moved(self, shift: FloatArray) -> None:
+        """Adds a number to each feature."""
+        self._ends[..., 1 : len(shift) + 1] += shift * self._ends[..., :1]
+
+    def longest(self) -> NDArray[np.int64]:
+        """Returns the class of the longest step between neighbours of each instrument; longer ones are gaps."""
+        steps = sorted(step for step in self.factors if step != EQUAL)
+        if not steps:
+            return np.zeros(self._ends.shape[1], np.int64)
+        counts = np.cumsum([self.factors[step][:, -1] for step in steps], axis=0)
+        usual: NDArray[np.int64] = np.array(steps)[(counts * 2 < counts[-1]).sum(axis=0)]
+        return usual + NEAR
+
+    def autocorrelation(self, coefficients: FloatArray, mse: FloatArray, variance: FloatArray) -> Autocorrelation:
+        """Returns the lag-1 autocorrelations of the errors about a curve and of the indications.
 
         That of the errors is corrected for the bias of an estimate about a fitted mean, (1 + 3ρ)/n (Marriott and Pope
         1954).
 
         Args:
-            w: Slope of the line [°C per indicated unit].
-            pivot: Mean indication.
-            mean_reference: Mean reference [°C].
-            mse: Mean squared error of the line [°C²].
-            variance: Variance of the indications, over n.
+            coefficients: b and w, of the features as they were added, shape ``(instruments, features + 1)``.
+            mse: Mean squared errors, over n [°C²].
+            variance: Of the first feature, over n.
         """
-        if self.pairs < 2 or mse == 0 or variance == 0:
-            return 0.0, 0.0
-        _, indication, error = self._change((pivot, mean_reference, w))
-        rho = error @ self.products @ error / self.pairs / mse
-        rho_x = indication @ self.products @ indication / self.pairs / variance
-        return _bounded(rho + (1 + 3 * rho) / self.pairs), _bounded(rho_x)
-
-
-def _bounded(rho: float) -> float:
-    """Keeps an estimate of a correlation inside (−1, 1), where the variance factors are finite."""
-    return float(np.clip(rho, -0.9999, 0.9999))
+        count, longest = len(coefficients), self.longest()
+        total, gaps = np.zeros((count, self._numbers)), np.zeros(count)
+        for step, factor in self.factors.items():
+            near = step <= longest
+            total = merge(total, np.where(near[:, None], factor, 0.0))
+            gaps += np.where(near, 0.0, factor[:, -1])
+        d, r = (each.numpy() for each in unpack(torch.from_numpy(total[:, :-3])))
+        away = (r[:, :-1, :-1] @ coefficients[..., None])[..., 0] - r[:, :-1, -1]
+        change = d[:, -1] + (d[:, :-1] * away**2).sum(axis=-1)
+        pairs = total[:, -1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rho = 1 - change / (2 * pairs * mse)
+            rho = rho + (1 + 3 * rho) / pairs
+            rho_x = 1 - (d[:, 0] * r[:, 0, 1] ** 2 + d[:, 1]) / (2 * pairs * variance)
+        told = (pairs >= 2) & (mse > 0) & (variance > 0)
+        equal = self.factors[EQUAL][:, -1] if EQUAL in self.factors else np.zeros(count)
+        return Autocorrelation(
+            errors=np.where(told, np.clip(rho, -0.9999, 0.9999), 0.0),
+            indications=np.where(told, np.clip(rho_x, -0.9999, 0.9999), 0.0),
+            pairs=pairs.astype(np.int64),
+            gaps=gaps.astype(np.int64),
+            equal_times=equal.astype(np.int64),
+        )

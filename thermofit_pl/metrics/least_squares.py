@@ -17,21 +17,6 @@ NUMERALS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 @dataclass(frozen=True)
-class Autocorrelation:
-    """Lag-1 autocorrelation of a log, each attribute of shape ``(instruments,)``.
-
-    Attributes:
-        errors: Of the errors about the least-squares line.
-        indications: Of the indications.
-        pairs: Number of pairs of neighbours that it was taken from.
-    """
-
-    errors: Tensor
-    indications: Tensor
-    pairs: Tensor
-
-
-@dataclass(frozen=True)
 class Fit:
     """The least-squares curve of the reference on the indication, which is taken as exact.
 
@@ -80,15 +65,13 @@ class Fit:
     sound: Tensor
 
 
-def least_squares(moments: Moments, log: Autocorrelation | None = None, absolute: bool = False) -> Fit:
+def least_squares(moments: Moments, absolute: bool = False) -> Fit:
     """Returns the least-squares curve with its standard uncertainties (JCGM 100:2008, Annex H.3).
+
+    Readings are taken as independent; where they are not, ``results.uncertainties`` has what holds.
 
     Args:
         moments: Of the readings.
-        log: Autocorrelation, if the readings are a log: the variance of each w is then multiplied by
-            (1 + ρρx)/(1 − ρρx), that at the pivot by (1 + ρ)/(1 − ρ), as for errors and indications that are
-            first-order autoregressive (Bartlett 1946; Bayley and Hammersley 1946). Simulated for lines, both are within
-            5 % from a few hundred readings on; indications that cycle fast make the slope's too large: the safe side.
         absolute: Whether the weights are 1/u² of stated uncertainties, which are taken as they are: their scale is not
             estimated from the errors.
     """
@@ -99,7 +82,8 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None, absolute
     dof = n - len(curve.free)
     below = _below_rounding(moments)
     left = torch.where(below, 0.0, sse)
-    unit = torch.where(known & (dof > 0), (left / dof.clamp(min=1)).sqrt(), nan)
+    told = known & (dof > 0) & ~(below & (dof == 1))  # a single reading on the curve of the others may be chance
+    unit = torch.where(told, (left / dof.clamp(min=1)).sqrt(), nan)
     s = unit * (n / moments.total.clamp(min=TINY)).sqrt()
     scale = unit * 0.0 + 1.0 if absolute else unit  # standard deviation of an error of weight 1
     pivot = moments.feature_means.clone() if intercept else torch.zeros_like(w)
@@ -108,21 +92,11 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None, absolute
     columns = torch.tensor([j - 1 for j in curve.free if j > 0], dtype=torch.int64)
     if len(columns):
         upper[:, columns[:, None], columns] = spread_of(moments.fitted, intercept) * scale[:, None, None]
-    if log is not None:
-        rho, both = log.errors, log.errors * log.indications
-        upper = upper * ((1 + both) / (1 - both)).sqrt()[:, None, None]
-        u_pivot = u_pivot * ((1 + rho) / (1 - rho)).sqrt()
-    at_zero = (pivot[:, None, :] @ upper)[:, 0]  # the curve's part at φ = 0, less the level's
     return Fit(
         w=torch.where(known[:, None], w, torch.nan),
         b=torch.where(known, b, nan),
-        pivot=pivot,
         s=s,
-        u_pivot=u_pivot,
-        U=upper,
-        u_w=upper.square().sum(dim=-1).sqrt(),
-        u_b=(u_pivot.square() + at_zero.square().sum(dim=-1)).sqrt() if intercept else s * 0.0,
-        cov_wb=-(upper @ at_zero[..., None])[..., 0] if intercept else torch.zeros_like(w) + s[:, None] * 0.0,
+        **covariances(pivot, u_pivot, upper, intercept),
         rmse=torch.where(known, (left / moments.total).sqrt(), nan),
         r_squared=torch.where(known & (moments.variation > 0), 1 - sse / moments.variation, nan),
         n=n,
@@ -130,6 +104,26 @@ def least_squares(moments: Moments, log: Autocorrelation | None = None, absolute
         below_rounding=below,
         sound=moments.sound,
     )
+
+
+def covariances(pivot: Tensor, u_pivot: Tensor, upper: Tensor, intercept: bool) -> dict[str, Tensor]:
+    """Returns what ``Fit`` says of a covariance, by its attributes.
+
+    Args:
+        pivot: Shape ``(instruments, features)``.
+        u_pivot: Shape ``(instruments,)`` [°C].
+        upper: U, shape ``(instruments, features, features)``.
+        intercept: Whether b is fitted.
+    """
+    at_zero = (pivot[:, None, :] @ upper)[:, 0]  # the curve's part at φ = 0, less the level's
+    return {
+        "pivot": pivot,
+        "u_pivot": u_pivot,
+        "U": upper,
+        "u_w": upper.square().sum(dim=-1).sqrt(),
+        "u_b": (u_pivot.square() + at_zero.square().sum(dim=-1)).sqrt() if intercept else u_pivot * 0.0,
+        "cov_wb": -(upper @ at_zero[..., None])[..., 0] if intercept else pivot * 0.0 + u_pivot[:, None] * 0.0,
+    }
 
 
 def _below_rounding(moments: Moments) -> Tensor:
@@ -140,11 +134,14 @@ def _below_rounding(moments: Moments) -> Tensor:
 def rounding(moments: Moments, w: Tensor, b: Tensor) -> Tensor:
     """Returns the rmse up to which the errors of a curve can be rounding, shape ``(instruments,)`` [°C].
 
-    It is four units in the last place, or √n of them: by that much, a mean drifts that is updated reading by reading.
+    It is four units in the last place of the numbers themselves; or √n of them of what is added up, by which a mean
+    drifts that is updated reading by reading.
     """
-    parts = by_feature(w, b) * over_range(moments)
+    w, features = by_feature(w, b), over_range(moments)
+    parts, eps = w * features, torch.finfo(torch.float64).eps
     largest = torch.maximum(parts.abs().amax(dim=-1), (parts.sum(dim=-1) + b).abs()).amax(dim=0)
-    return torch.finfo(torch.float64).eps * largest * moments.count.sqrt().clamp(min=4)
+    added = (w * (features - features.new_tensor(moments.origin or 0.0))).abs().amax(dim=(0, -1))
+    return eps * torch.maximum(4 * largest, moments.count.sqrt() * added)
 
 
 def refuse_no_curve(moments: Moments, name: str, column: str = "indication") -> None:

@@ -42,7 +42,7 @@ class View:
             y: References, shape ``(N,)`` [°C].
             weight: Weights, shape ``(N,)``; None weighs all alike.
         """
-        columns, weights = self._rows(x, y, weight)
+        columns, weights = self.rows(x, y, weight)
         chunks = of_columns(columns, weights)
         if weights is not weight:  # the sums are of the readings' own weights
             for k, chunk in enumerate(chunks):
@@ -72,7 +72,7 @@ class View:
         Returns:
             Shapes ``(1, instruments, k + 3)``, and twice ``(1, instruments)``.
         """
-        columns, weights = self._rows(x, y, weight, instrument)
+        columns, weights = self.rows(x, y, weight, instrument)
         kept = of_instruments(columns, weights, instrument, instruments, workspace)
         if self.curve.linked:  # the sums are of the readings' own weights
             kept[:, -2:] = kept[:, -3:-2]
@@ -83,8 +83,11 @@ class View:
         low, high = ends_of(x, instrument, instruments)
         return kept[None], low[None], high[None]
 
-    def _rows(self, x: Any, y: Any, weight: Any, instrument: Tensor | None = None) -> tuple[list[Any], Any]:
-        """Returns the columns that the factor is formed of, but 1, and their weights."""
+    def rows(self, x: Any, y: Any, weight: Any, instrument: Tensor | None = None) -> tuple[list[Any], Any]:
+        """Returns the columns that the factor is formed of, but 1, and their weights, as ``parts`` takes them.
+
+        They are the features less their origin, and what these are fitted to: the reference, for most curves.
+        """
         if not (self.curve.linked or self.curve.inverted):
             return [*self.columns(self.curve.features(x)), y], weight
         about: list[Any] | None = None

@@ -6,35 +6,33 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from thermofit_pl.functional.distributions import coverage_factor, tail_of_f
+from thermofit_pl.functional.distributions import tail_of_f
+from thermofit_pl.functional.fleet_tests import one_line
 from thermofit_pl.functional.scales import Differences, compare
 from thermofit_pl.functional.uncertainty import INDEPENDENT, SOURCES
 from thermofit_pl.functional.units import CELSIUS
-from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, Autocorrelation, Fit
+from thermofit_pl.metrics.autocorrelation import Autocorrelation
+from thermofit_pl.metrics.least_squares import Fit
 from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.results.findings import Findings, examine
+from thermofit_pl.results.uncertainties import Uncertainties, repeats_of, uncertainties
 from thermofit_pl.tables.sample import Sample
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Analysis(Uncertainties):
     """What the readings say of every instrument's least-squares curve, each array of shape ``(instruments,)``.
 
     Attributes:
         moments: Of the raw readings.
-        fit: The curves, with the uncertainties that hold.
-        k: Coverage factor of u_line; NaN where it is unknown.
-        u_dof: Degrees of freedom of u_line.
-        source: Where u_line comes from, an index of ``functional.uncertainty.SOURCES``.
-        lower_bound: Whether u_line is no more than a lower bound.
-        u_reading: Standard deviation of the error of one new reading [°C].
-        reading_dof: Its degrees of freedom.
         sample: The readings that the errors were looked at of.
-        log: Autocorrelation, if the readings are a log.
+        log: Neighbours in time, if the readings are a log.
         findings: What the errors say.
         differences: The lines, compared with the named scales, or for other quantities with slope 1 and offset 0.
         slope_p: p-values of "the slope is zero".
@@ -44,13 +42,6 @@ class Analysis:
     """
 
     moments: Moments
-    fit: Fit
-    k: FloatArray
-    u_dof: FloatArray
-    source: NDArray[np.int64]
-    lower_bound: NDArray[np.bool_]
-    u_reading: FloatArray
-    reading_dof: FloatArray
     sample: Sample
     log: Autocorrelation | None
     findings: Findings
@@ -61,61 +52,62 @@ class Analysis:
 
     @classmethod
     def of(
-        cls, moments: Moments, fit: Fit, sample: Sample, log: Autocorrelation | None = None, unit: str = CELSIUS
+        cls, moments: Moments, fit: Fit, sample: Sample, log: TimeOrder | None = None, unit: str = CELSIUS
     ) -> Analysis:
         """Examines the readings.
 
         Args:
             moments: Of the raw readings.
-            fit: Their least-squares curves.
+            fit: Their least-squares curves, with the uncertainties of independent readings.
             sample: Readings to look at for what the moments don't tell.
-            log: Autocorrelation, if the readings are a log.
+            log: What the order in time tells, if the readings are a log.
             unit: The reference's.
         """
-        w, b, s, n, dof = (value.numpy() for value in (fit.w[:, 0], fit.b, fit.s, fit.n, fit.dof))
-        u_w = fit.u_w[:, 0].numpy()
-        known = np.isfinite(s) & (dof > 0)
+        u = uncertainties(moments, fit, log, repeats_of(moments, sample))
+        w, b, u_w, u_pivot = (value.numpy() for value in (u.fit.w[:, 0], u.fit.b, u.fit.u_w[:, 0], u.fit.u_pivot))
         with np.errstate(invalid="ignore", divide="ignore"):
-            f = np.where(u_w > 0, (w / u_w) ** 2, math.nan)
+            f = np.where(u_w > 0, (w / (u_w * u.test_factor)) ** 2, math.nan)
         return cls(
+            **vars(u),
             moments=moments,
-            fit=fit,
-            k=factors(dof, known),
-            u_dof=dof,
-            source=np.full(len(n), SOURCES.index(INDEPENDENT)),
-            lower_bound=np.zeros(len(n), np.bool_),
-            u_reading=s,
-            reading_dof=dof,
             sample=sample,
-            log=log,
+            log=None if log is None else _neighbours(moments, fit, log),
             findings=examine(sample, moments.curve, fit.below_rounding.numpy()),
             differences=compare(
                 w,
                 b,
                 np.stack([moments.lowest.numpy(), moments.highest.numpy()], axis=-1),
-                u_w=u_w,
-                u_pivot=fit.u_pivot.numpy(),
-                pivot=fit.pivot[:, 0].numpy(),
-                dof=n - 2,
+                u_w=u_w * u.test_factor,
+                u_pivot=u_pivot * u.test_factor,
+                pivot=u.fit.pivot[:, 0].numpy(),
+                dof=u.test_dof,
+                estimated=u.estimated,
                 below_rounding=fit.below_rounding.numpy(),
                 unit=unit,
             ),
-            slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(dof, 1))),
+            slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(u.test_dof, 1))),
             unit=unit,
-            common=common_line(moments),
+            common=common_line(moments, u),
         )
 
 
-def factors(dof: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
-    """Returns Student's t of each of many degrees of freedom, of which few differ; NaN where nothing is known."""
-    dofs, at = np.unique(np.where(known, dof, 1.0), return_inverse=True)
-    return np.where(known, coverage_factor(dofs, COVERAGE_PROBABILITY)[at], math.nan)
+def _neighbours(moments: Moments, fit: Fit, log: TimeOrder) -> Autocorrelation:
+    n, (w, b) = moments.count.clamp(min=1), moments.exact
+    mse = torch.where(fit.below_rounding | ~moments.has_curve, 0.0, moments.sse / n)
+    level = b + (w * w.new_tensor(moments.origin or 0.0)).sum(dim=-1)
+    coefficients = torch.cat([level[:, None], w], dim=-1)
+    return log.neighbours.autocorrelation(coefficients.numpy(), mse.numpy(), (moments.sxx / n).numpy())
 
 
-def common_line(moments: Moments) -> dict[str, float] | None:
-    """Returns one line through the readings of all instruments, and whether it would do for all; None if not testable.
+def common_line(moments: Moments, u: Uncertainties) -> dict[str, float] | None:
+    """Returns one curve through the readings of all instruments, and whether it would do for all; None if not testable.
 
-    It is the F test of all coefficients being equal, which takes the scatter of all instruments to be the same.
+    Of independent readings it is the F test of all coefficients being equal, which takes the scatter of all instruments
+    to be the same; of logs and set points, each instrument's own uncertainty counts.
+
+    Args:
+        moments: Of the raw readings.
+        u: The uncertainties that hold of each instrument's curve.
     """
     known = moments.has_curve
     count, coefficients = int(known.sum()), len(moments.curve.free)
@@ -124,7 +116,30 @@ def common_line(moments: Moments) -> dict[str, float] | None:
         return None
     together = moments.pooled(known)
     sse, n = together.sse.item(), together.count.item()
-    f = (sse - own) / (coefficients * (count - 1)) / (own / dof)
-    p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), coefficients * (count - 1))[0])
+    if (u.source == SOURCES.index(INDEPENDENT)).all():
+        f = (sse - own) / (coefficients * (count - 1)) / (own / dof)
+        p = float(tail_of_f(np.array([max(f, 0.0)]), np.array([dof]), coefficients * (count - 1))[0])
+    else:
+        p = one_line(*_about_a_common_indication(moments, u), u.test_dof, u.estimated).p
+    if math.isnan(p):
+        return None
     w, b = together.slope.item(), together.intercept.item()
     return {"w": w, "b": b, "s": math.sqrt(sse / (n - coefficients)), "s_own": math.sqrt(own / dof), "p": p}
+
+
+def _about_a_common_indication(moments: Moments, u: Uncertainties) -> tuple[FloatArray, FloatArray]:
+    """Returns the coefficients that are fitted, the level being that at the middle of the fleet, and their covariance.
+
+    Returns:
+        Shapes ``(I, q)`` and ``(I, q, q)``.
+    """
+    fit, curve = u.fit, moments.curve
+    w, b, pivot, u_pivot, upper = (each.numpy() for each in (fit.w, fit.b, fit.pivot, fit.u_pivot, fit.U))
+    means = moments.feature_means.numpy()
+    middle = means[moments.has_curve.numpy()].mean(axis=0) if 0 in curve.free else np.zeros(w.shape[1])
+    rows = np.concatenate([(middle - pivot)[:, None], np.broadcast_to(np.eye(w.shape[1]), upper.shape)], axis=1) @ upper
+    covariance = rows @ np.swapaxes(rows, -1, -2)
+    covariance[:, 0, 0] += u_pivot**2
+    coefficients = np.concatenate([(b + w @ middle)[:, None], w], axis=1)
+    free = list(curve.free)
+    return coefficients[:, free], covariance[:, free][:, :, free] * (u.test_factor**2)[:, None, None]

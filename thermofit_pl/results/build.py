@@ -16,9 +16,10 @@ from torch import Tensor
 
 from thermofit_pl import __version__
 from thermofit_pl.functional.scales import scales_in
+from thermofit_pl.functional.uncertainty import factors_of
 from thermofit_pl.metrics.least_squares import distance, rounding, steps_needed
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.results.analyse import Analysis, factors
+from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.findings import largest_errors
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _held(evidence: Analysis, ended: OptimizerOutcome | None, snap: Scale | None
         rmse, n = torch.where(exact, 0.0, rmse), fit.n.numpy()
         held |= dict.fromkeys(uncertain, np.zeros_like(n))
         held |= {"w": w.numpy(), "b": b.numpy(), "s": rmse.numpy(), "rmse": rmse.numpy(), "dof": n}
-        held["coverage_factor"] = factors(n, np.isfinite(held["s"]) & (n > 0))
+        held["coverage_factor"] = factors_of(n, np.isfinite(held["s"]) & (n > 0))
         held["below_rounding"] = exact.numpy()
     elif ended is not None:
         rmse = moments.mse(ended.w, ended.b).sqrt()

@@ -37,9 +37,9 @@ def diagnostics(result: Result) -> pl.Series:
         autocorrelation=struct(
             "autocorrelation",
             everywhere,
-            errors=log.errors.numpy(),
-            indications=log.indications.numpy(),
-            pairs=log.pairs.long().numpy(),
+            errors=log.errors,
+            indications=log.indications,
+            pairs=log.pairs,
         )
         if log is not None
         else struct("autocorrelation", ~everywhere, errors=everywhere),

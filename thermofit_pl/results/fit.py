@@ -147,8 +147,7 @@ def fit(
     moments = accumulator.moments["train"]
     if codes is None:
         refuse_no_curve(moments, "The readings")
-    log = accumulator.autocorrelation()
-    result = build(Analysis.of(moments, least_squares(moments, log), accumulator.sample, log, unit))
+    result = build(Analysis.of(moments, least_squares(moments), accumulator.sample, accumulator.log, unit))
     if accumulator.instruments is None:
         return single(result, source)
     return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])

@@ -128,10 +128,15 @@ class PairedTable(Table):
         """Returns the names of the instruments; None for one."""
         return self._shown.instruments()
 
-    def counts(self) -> NDArray[np.int64]:
-        """Returns how many pairs each instrument has, shape (instruments,)."""
-        names = self.instruments()
-        return np.bincount(self._made()["instrument"].to_numpy(), minlength=len(names or [""])).astype(np.int64)
+    def counts(self, before: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
+        """Returns how many pairs each instrument has, or has in the shares before one, shape (instruments,)."""
+        names, pairs = self.instruments(), self._made()
+        pairs = pairs[: pairs.height * before[0] // before[1]]
+        return np.bincount(pairs["instrument"].to_numpy(), minlength=len(names or [""])).astype(np.int64)
+
+    def is_in_order(self) -> bool:
+        """Whether the pairs are in the order of time: they are."""
+        return True
 
     def sha256(self) -> str:
         """SHA-256 of the bytes of both logs' files, one after the other."""

@@ -120,7 +120,7 @@ class Table:
         self.dropped = 0
         if share[0] == 0:  # the process that writes the result needs it
             self._hash = self._hash or FileHash(self._tables)
-        if self._is_in_order():
+        if self.is_in_order():
             yield from self._checked(share, progress)
         else:
             most = self._times * (len(self.probes) or 1)
@@ -137,22 +137,29 @@ class Table:
         """What the first file is, for a copy of the table in the same format."""
         return self._tables[0]
 
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self, before: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
         """Returns how many readings `blocks` gives of each instrument, by its index, shape (instruments,).
 
         Only what is needed for that is read: of Parquet and Arrow often no more than what the file says about itself.
+
+        Args:
+            before: `(rank, world)`: only those of the shares before this one, of a table in the order of time; without
+                it, all.
         """
-        name = self._roles.get("instrument")
+        name, (rank, world) = self._roles.get("instrument"), before
+        shares, least = [(k, world) for k in range(rank)], len(self.probes) or 1
         if self._missing == "drop":
-            dropped, of = self.dropped, (block.codes() for block in self._checked((0, 1), None))
-            counts = _counted(of, len(self.probes) or 1)
+            dropped = self.dropped
+            counts = _counted((block.codes() for share in shares for block in self._checked(share, None)), least)
             self.dropped = dropped
             return counts
+        if name is None and rank == world:
+            return np.full(least, sum(count_rows(table, self._wanted) for table in self._tables))
+        narrow = replace(self._wanted, columns=(name or self._wanted.columns[0],))
+        parts = (part for share in shares for _, part, _ in self._parts(narrow, share))
         if name is None:
-            rows = sum(count_rows(table, self._wanted) for table in self._tables)
-            return np.full(len(self.probes) or 1, rows)
-        parts = self._parts(replace(self._wanted, columns=(name,)), (0, 1))
-        codes = (part.values[name] for _, part, _ in parts)  # NaN for an empty cell, of which `blocks` complains
+            return np.full(least, sum(len(part.rows) for part in parts))
+        codes = (part.values[name] for part in parts)  # NaN for an empty cell, of which `blocks` complains
         return _counted((some[~np.isnan(some)].astype(np.int64) for some in codes), 0)
 
     def indications(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
@@ -267,7 +274,7 @@ class Table:
             table.check_unchanged()  # then that is what went wrong
             raise
 
-    def _is_in_order(self) -> bool:
+    def is_in_order(self) -> bool:
         """Whether the times, if there are any, never decrease; the first time, they are looked through."""
         if (name := self._wanted.time_name) is not None and self._in_order is None:
             wanted = replace(self._wanted, columns=(name,), instrument=None)

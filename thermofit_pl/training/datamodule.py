@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,7 @@ from thermofit_pl.curves.line import Line
 from thermofit_pl.distributed.collectives import raised_together
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
-from thermofit_pl.metrics.least_squares import Autocorrelation, Fit, least_squares, refuse_no_curve
+from thermofit_pl.metrics.least_squares import Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, as_tensor, features_of
 from thermofit_pl.tables.options import PairOptions, TableOptions
 from thermofit_pl.tables.split import PARTS, Part, Split, dealt
@@ -29,6 +28,7 @@ from thermofit_pl.training.reading import Reading
 
 if TYPE_CHECKING:
     from thermofit_pl.curves.base import Curve
+    from thermofit_pl.metrics.time_order import TimeOrder
     from thermofit_pl.tables.sample import Sample
     from thermofit_pl.tables.table import Table
 
@@ -74,7 +74,7 @@ class ReadingsDataModule(LightningDataModule):
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
         line: The least-squares line of the training readings.
-        log: Their autocorrelation, if they are a log.
+        log: What their order in time tells, if they are a log.
         normalization: What SGD sees them through.
         sample: A bounded sample of them.
         instruments: The names of the instruments; None where there is one.
@@ -88,7 +88,7 @@ class ReadingsDataModule(LightningDataModule):
 
     moments: dict[Part, Moments]
     line: Fit
-    log: Autocorrelation | None
+    log: TimeOrder | None
     normalization: Normalization
     sample: Sample
 
@@ -238,14 +238,8 @@ class ReadingsDataModule(LightningDataModule):
         )
         self.moments, self.sample = accumulator.moments, accumulator.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
-        self.log = self._alike(accumulator.autocorrelation())
-        self.line = least_squares(train, self.log)
-
-    def _alike(self, log: Autocorrelation | None) -> Autocorrelation | None:
-        """Leaves out of pairs, whose times only find them, the autocorrelation that may be chance, r √n < 2."""
-        if log is None or not self._pairs():
-            return log
-        return replace(log, errors=torch.where(log.errors * log.pairs.sqrt() < 2, 0.0, log.errors))
+        self.log = accumulator.log
+        self.line = least_squares(train)
 
     def _pairs(self) -> bool:
         return bool(self.pair) or self.entity is not None or self.value is not None

@@ -62,9 +62,12 @@ class Reading:
         """
         table = self.tables["train"]
         self._shared = world > 1 and table.n_bytes >= SHARED and not self._options["keep"] and not self.split
+        # a log that must be sorted is read whole by each process anyway
+        self._shared = self._shared and table.is_in_order()
         share = (rank, world) if self._shared else (0, 1)
         curve = self._framed() if self._shared else self.curve
-        self.accumulator = Accumulator(seed=self._seed, curve=curve, **self._options)
+        before = table.counts(share) if self._options["log"] and share[0] else None
+        self.accumulator = Accumulator(seed=self._seed, curve=curve, before=before, **self._options)
         told = None if progress is None else lambda done: progress(done, table.n_bytes)
         with one_thread():
             for part, block in self.split.cut(table, table.blocks(share=share, progress=told)):
