@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import torch
@@ -118,6 +119,29 @@ def test_held_out_tables_are_read_for_their_part(table: Path, tmp_path: Path) ->
     assert data.moments["val"].mean_reference.item() == 3
     np.testing.assert_array_equal(indications(data, "val"), [1.5, 2.5, 3.5])
     assert data.source("val") == "the readings of other.csv"
+
+
+@pytest.mark.parametrize("kind", ["path", "pandas", "polars", "lazy", "arrow", "dict"])
+def test_readings_come_from_a_path_or_a_table_in_memory(kind: str, table: Path) -> None:
+    frame = pl.read_parquet(table)
+    made: dict[str, Any] = {
+        "path": table,
+        "pandas": pd.DataFrame(frame.to_dict()),
+        "polars": frame,
+        "lazy": frame.lazy(),
+        "arrow": frame.to_arrow(),
+        "dict": frame.to_dict(),
+    }
+    data = ReadingsDataModule(made[kind], "shows", "true", time="t", val_path=made[kind])
+    data.setup("fit")
+    expected = prepared(table, time="t", val_path=str(table))
+    assert torch.equal(data.line.w, expected.line.w)
+    assert torch.equal(data.moments["val"].moments, expected.moments["val"].moments)
+    np.testing.assert_array_equal(indications(data, "val"), indications(expected, "val"))
+    assert data.provenance().data_name == ("readings.parquet" if kind == "path" else None)
+    assert len(data.provenance().data_sha256 or "") == 64
+    named = "readings.parquet" if kind == "path" else "the table"
+    assert data.source("train") == f"all readings of {named}, those that it was trained on too"
 
 
 @pytest.mark.parametrize("rule", [0.1, "standard", "none"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count, is_plain, printable, quoted
 from thermofit_pl.tables.formats import TableFile, check_column, open_table, readable
+from thermofit_pl.tables.frames import Frame, as_path
 from thermofit_pl.tables.headers import holds, is_pattern
 from thermofit_pl.tables.options import TableOptions
 
@@ -44,7 +45,7 @@ class Found:
 
 
 def open_tables(
-    path: str | Path,
+    path: str | Path | Frame,
     roles: Sequence[tuple[str, str]],
     *,
     decimal_comma: bool = False,
@@ -53,13 +54,14 @@ def open_tables(
     """Opens the tables that a path means, before a cell is read.
 
     Args:
-        path: One file, a pattern, or a folder; a `Path` is one file. Of a pattern and a folder, hidden files, what this
-            package wrote, and further names of the same file are left out.
+        path: One file, a pattern, or a folder; a `Path` is one file; or a table in memory. Of a pattern and a folder,
+            hidden files, what this package wrote, and further names of the same file are left out.
         roles: The columns asked for, each after its role, such as `("indication", "shown")`; a pattern such as
             `probe_*` is several.
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
         options: How the table is written.
     """
+    path = path if isinstance(path, Path) else as_path(path)
     files, alone = _find_files(path)
     for file in files:
         if not is_plain(file):
@@ -187,6 +189,8 @@ def _once(files: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, Path]]]:
     """Each file under one of its names, no link's if there is another; and its further names with that one."""
     first: dict[tuple[int, int], Path] = {}
     again = []
+    if len(files) == 1:  # it may be in memory
+        return list(files), []
     for file in sorted(files, key=lambda file: file.is_symlink()):
         with readable(file):
             status = file.stat()

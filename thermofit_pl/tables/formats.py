@@ -18,6 +18,7 @@ from thermofit_pl.tables.arrow_file import ArrowFile, check
 from thermofit_pl.tables.arrow_views import has_empty_buffers, repaired_batches
 from thermofit_pl.tables.batches import as_query
 from thermofit_pl.tables.damage import DamagedError, PanicLines
+from thermofit_pl.tables.frames import MemoryPath, as_polars, names_of
 from thermofit_pl.tables.headers import HEADER_BYTES, Header, find_header, holds
 from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.parquet_footer import Chunk, check_pages, chunks_of
@@ -44,13 +45,14 @@ class TableFile:
     Attributes:
         path: Where it is.
         kind: What it holds.
-        size: Its bytes on disk.
+        size: Its bytes, on disk or in memory.
         changed: When it was last changed [ns since 1970].
         columns: The names in its header.
-        types: Parquet and Arrow: the type of each column.
-        n_rows: Parquet and Arrow: the number of rows.
+        types: Of all but text: the type of each column.
+        n_rows: Of all but text: the number of rows.
         repair: Arrow: whether Polars reads it only once it is repaired.
         chunks: Parquet: where its pages are.
+        frame: In memory: the columns that were asked for.
         separator: Text: what stands between cells.
         encoding: Text: how bytes mean characters.
         data_start: Text: the byte (of what `source` gives) at which the first reading's line starts.
@@ -60,7 +62,7 @@ class TableFile:
     """
 
     path: Path
-    kind: Literal["text", "parquet", "arrow"]
+    kind: Literal["text", "parquet", "arrow", "memory"]
     size: int
     changed: int
     columns: tuple[str, ...]
@@ -72,6 +74,7 @@ class TableFile:
     data_row: int = 2
     repair: bool = False
     chunks: Sequence[Chunk] = field(default=(), repr=False)
+    frame: pl.DataFrame | None = field(default=None, repr=False)
     source: TextSource = field(default_factory=lambda: TextSource(Path()))
     remark: str = ""
 
@@ -81,7 +84,7 @@ class TableFile:
         return self.source.gz
 
     def scan(self, columns: Collection[str] | None = None) -> pl.LazyFrame:
-        """Parquet and Arrow: the whole table, as Polars reads it.
+        """All but text: the whole table, as Polars reads it.
 
         Args:
             columns: Those that will be read; None: all.
@@ -91,6 +94,8 @@ class TableFile:
         """
         import polars as pl
 
+        if self.frame is not None:
+            return self.frame.lazy()
         if self.kind == "parquet":
             check_pages(self.path, [chunk for chunk in self.chunks if columns is None or chunk.column in columns])
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
@@ -101,6 +106,8 @@ class TableFile:
 
     def check_unchanged(self) -> None:
         """Complains when the file is no longer the one that was opened."""
+        if self.frame is not None:
+            return
         with readable(self.path):
             now = self.path.stat()
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed):
@@ -145,12 +152,14 @@ def open_table(
     """Finds out what a file is, before a cell is read.
 
     Args:
-        path: The file.
+        path: The file, or a table in memory.
         columns: Those asked for; they tell where a header is, and how a line is cut.
         decimal_comma: Whether the comma is the decimal sign, so that it cannot separate cells.
         options: How the table is written.
     """
     options = options or TableOptions()
+    if isinstance(path, MemoryPath):
+        return _open_memory(path, columns)
     with readable(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -202,6 +211,19 @@ def _open_columnar(path: Path, kind: Literal["parquet", "arrow"], size: int, cha
         raise InputError(f"{printable(path)} has columns but no readings; expected a row for each reading.")
     columns, types = tuple(schema.names()), tuple(schema.dtypes())
     return TableFile(path, kind, size, changed, columns, types, n_rows, repair=repair, chunks=chunks)
+
+
+def _open_memory(path: MemoryPath, columns: Sequence[str]) -> TableFile:
+    import polars as pl
+
+    names = names_of(path.frame)
+    frame = as_polars(path.frame, [name for name in names if any(holds([name], one) for one in columns)])
+    types = tuple(frame.schema.get(name, pl.Null()) for name in names)
+    if frame.width and not frame.height:
+        raise InputError("The table has columns but no readings; expected a row for each reading.")
+    return TableFile(
+        path, "memory", max(1, int(frame.estimated_size())), 0, tuple(names), types, frame.height, frame=frame
+    )
 
 
 def _text(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thermofit_pl.tables.formats import TableFile
+    from thermofit_pl.tables.frames import Frame
 
 EPOCH = 1e8  # seconds; numbers from here on can be moments since 1970, beside dates with a zone
 
@@ -48,7 +49,7 @@ class PairedTable(Table):
 
     def __init__(  # no super().__init__: it has two tables in the place of one
         self,
-        path: str | Path,
+        path: str | Path | Frame,
         indication: str,
         reference: str,
         *,
@@ -189,7 +190,7 @@ class PairedTable(Table):
         )
 
     def _what(self, log: Log, which: int) -> str:
-        return f"{quoted(self._names[which])} in {printable(log.files[0].name)}"
+        return f"{quoted(self._names[which])} in {printable(log.files[0].name or log.files[0])}"
 
     def _say(
         self, shown: pl.DataFrame, standard: pl.DataFrame, pairs: pl.DataFrame, tolerance: float, shift: float

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thermofit_pl.tables.cells import Columns, Rows
+    from thermofit_pl.tables.frames import Frame
 
 
 class Table:
@@ -40,7 +41,8 @@ class Table:
     Args:
         path: A file, a glob (its files are taken in the order of their names), or a folder of tables. Local; what each
             is shows in its content: CSV or TSV (also gzipped), Parquet, Arrow. Of a glob and a folder, hidden files,
-            results of this package, and further names of the same file are left out; `left_out` says so.
+            results of this package, and further names of the same file are left out; `left_out` says so. Or a table in
+            memory: of pandas, Polars or Arrow, or a dict of arrays.
         indication: The column with what the thermometer showed; or a pattern such as `probe_*`, each of whose columns
             is an instrument of its own.
         reference: The column with the standard's values, if there is one.
@@ -58,7 +60,7 @@ class Table:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Frame,
         indication: str,
         reference: str | None = None,
         *,

@@ -19,6 +19,7 @@ from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
 from thermofit_pl.metrics.least_squares import Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, as_tensor, features_of
+from thermofit_pl.tables.frames import TablePath, as_path
 from thermofit_pl.tables.options import PairOptions, TableOptions
 from thermofit_pl.tables.split import PARTS, Part, Split, dealt
 from thermofit_pl.training.instruments import Lookup, lookup
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from thermofit_pl.metrics.time_order import TimeOrder
     from thermofit_pl.tables.sample import Sample
     from thermofit_pl.tables.table import Table
-
 TOLD = 3  # columns that are said to name another unit
 
 
@@ -43,7 +43,7 @@ class ReadingsDataModule(LightningDataModule):
     Args:
         path: Table of readings: a CSV or TSV file (also gzipped), Parquet or Arrow, a folder of them, or a pattern such
             as 'log-*.csv'; of these two, what this package wrote is left out. Without it, the eleven readings that
-            the package brings.
+            the package brings. In Python also a table of pandas, Polars or Arrow, or a dict of arrays.
         indication: Column with what the thermometer shows. A pattern such as 'probe_*' names several columns, each an
             instrument of its own.
         reference: Column with the reference.
@@ -94,7 +94,7 @@ class ReadingsDataModule(LightningDataModule):
 
     def __init__(
         self,
-        path: str | None = None,
+        path: TablePath | None = None,
         indication: str | None = None,
         reference: str | None = None,
         instrument: str | None = None,
@@ -105,8 +105,8 @@ class ReadingsDataModule(LightningDataModule):
         batch_size: int | None = None,
         val_fraction: float = 0.0,
         test_fraction: float = 0.0,
-        val_path: str | None = None,
-        test_path: str | None = None,
+        val_path: TablePath | None = None,
+        test_path: TablePath | None = None,
         seed: int = 0,
         table: TableOptions = TableOptions(),  # noqa: B008  # frozen
         pair: PairOptions = PairOptions(),  # noqa: B008  # frozen
@@ -123,7 +123,7 @@ class ReadingsDataModule(LightningDataModule):
                 "reference",
             )
             normalization = 0.1 if normalization is None else normalization
-        self.path = path
+        self.path = as_path(path)
         self.indication = _named("indication", indication)
         self.reference = reference
         self.instrument = instrument
@@ -136,7 +136,8 @@ class ReadingsDataModule(LightningDataModule):
         self.missing = missing
         self.normalization_rule = "standard" if normalization is None else normalization
         self.batch_size = batch_size
-        self.paths: dict[Part, str | None] = {"val": val_path, "test": test_path}
+        held_out: dict[Part, TablePath | None] = {"val": val_path, "test": test_path}
+        self.paths = {part: None if table is None else as_path(table) for part, table in held_out.items()}
         self.seed = seed
         self.table_options = table
         self.pair, self.entity, self.value = pair, entity, value
@@ -230,7 +231,7 @@ class ReadingsDataModule(LightningDataModule):
         self._source = Source(
             self.indication,
             self.reference,
-            name,
+            name or None,
             reading.digest,
             reading.dropped,
             self.units.reference,
