@@ -24,5 +24,7 @@ def inspecting(folder: Path, *arguments: str) -> Iterator[str]:
             yield address[0]
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
         finally:
             process.kill()

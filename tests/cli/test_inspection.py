@@ -112,9 +112,9 @@ def test_a_port_that_is_taken_is_complained_of(logs: tuple[Path, Calibration]) -
         command = [sys.executable, "-m", "thermofit_pl", "inspect", "--port", port]
         done = subprocess.run(command, cwd=logs[0], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("thermofit_pl: error: Expected a free port of 127.0.0.1")
-    assert port in last
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("thermofit_pl: error: Expected a free port of 127.0.0.1")
+    assert port in done.stderr
 
 
 @pytest.mark.parametrize(

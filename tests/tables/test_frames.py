@@ -19,7 +19,8 @@ import torch
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.tables.frames import MemoryPath
-from thermofit_pl.tables.pairs import PairedTable, PairOptions
+from thermofit_pl.tables.options import PairOptions
+from thermofit_pl.tables.pairs import PairedTable
 from thermofit_pl.tables.table import Table
 
 N = 50
@@ -56,7 +57,7 @@ MADE: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def read(table: Table) -> list[tuple[Any, ...]]:
     """The readings: indication, reference, time, name, row."""
-    names, found = None, []
+    names, found = None, list[tuple[Any, ...]]()
     for block in table.blocks():
         names = table.instruments()
         assert block.reference is not None
@@ -99,7 +100,10 @@ def test_the_hash_tells_other_readings() -> None:
 
 
 def test_what_is_missing_is_left_out_or_refused() -> None:
-    cells = {"shown": [1.0, None, 3.0, float("nan")], "ref": np.ma.array([5.0, 6.0, 7.0, 8.0], mask=[1, 0, 0, 0])}
+    cells = {
+        "shown": [1.0, None, 3.0, float("nan")],
+        "ref": np.ma.array([5.0, 6.0, 7.0, 8.0], mask=[True, False, False, False]),
+    }
     for frame in (cells, pd.DataFrame({name: list(values) for name, values in cells.items()}), pl.DataFrame(cells)):
         table = Table(frame, "shown", "ref", missing="drop")
         (block,) = table.blocks()

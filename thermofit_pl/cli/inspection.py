@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
 import threading
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -67,7 +69,8 @@ def serve(folder: Path, port: int | None = None) -> str:
     options = ["--logdir", os.fspath(folder), "--host", HOST, "--samples_per_plugin", SAMPLES]
     board.configure([None, *options, *([] if port is None else ["--port", str(port)])])
     try:
-        return str(board.launch())
+        with redirect_stderr(io.StringIO()):  # a note on how it loads data, to which nobody can do anything
+            return str(board.launch())
     except program.TensorBoardServerException as error:
         raise InputError(
             f"Expected a free port of {HOST}, but got {' '.join(error.msg.split())}; name another with --port."
