@@ -25,7 +25,7 @@ GUM_H3 = (
 
 
 def calibration(indication: ArrayLike, reference: ArrayLike, **changes: Any) -> Calibration:
-    """A least-squares calibration; ``changes`` replace attributes."""
+    """A least-squares calibration; ``changes`` replace attributes, of ``s`` and the mean also those that follow."""
     x, y = np.asarray(indication, float), np.asarray(reference, float)
     fit = sm.OLS(y, sm.add_constant(x)).fit()
     b, w = fit.params.tolist()
@@ -44,6 +44,11 @@ def calibration(indication: ArrayLike, reference: ArrayLike, **changes: Any) -> 
         cov_wb=float(fit.cov_params()[0, 1]),
         u_pivot=s / len(x) ** 0.5,
         s=s,
+        pivot=mean,
+        u_reading=s,
+        u_dof=float(dof),
+        reading_dof=float(dof),
+        source="independent readings",
         rmse=float(np.sqrt(np.mean(error**2))),
         r_squared=float(fit.rsquared),
         n=len(x),
@@ -62,4 +67,8 @@ def calibration(indication: ArrayLike, reference: ArrayLike, **changes: Any) -> 
         created="2025-01-31T12:00:00+00:00",
         version="0.1.0",
     )
+    if "s" in changes:
+        changes = {"u_reading": changes["s"]} | changes
+    if "indication_mean" in changes:
+        changes = {"pivot": changes["indication_mean"]} | changes
     return dataclasses.replace(made, **changes)

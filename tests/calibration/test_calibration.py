@@ -24,7 +24,7 @@ SPREADS = st.floats(0, 10).filter(lambda u: u == 0 or u > 1e-6)
 
 def plain(w: float, b: float, **changes: Any) -> Calibration:
     """A calibration with these numbers, whatever their origin."""
-    return dataclasses.replace(calibration(*NOTEBOOK), w=w, b=b, **changes)
+    return calibration(*NOTEBOOK, w=w, b=b, **changes)
 
 
 def band(c: Calibration, reference: float, z: NDArray[np.float64] | float, *, single: bool) -> Any:

@@ -336,7 +336,7 @@ def test_columns_of_their_own(
 def test_provenance_is_in_the_files_metadata(fleet: Calibrations, tmp_path: Path) -> None:
     fleet.save(tmp_path / "calibrations.parquet")
     kept: dict[str, Any] = json.loads(pl.read_parquet_metadata(tmp_path / "calibrations.parquet")["thermofit_pl"])
-    assert kept["format"] == "thermofit_pl calibrations 1"
+    assert kept["format"] == "thermofit_pl calibrations 2"
     assert len(kept["data_sha256"]) == 64
 
 

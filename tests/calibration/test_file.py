@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from made import GUM_H3, NOTEBOOK, calibration
 
 from thermofit_pl.calibration.calibration import Calibration
-from thermofit_pl.calibration.file import checksum, to_text
+from thermofit_pl.calibration.fields import Schema, walk
+from thermofit_pl.calibration.file import Json, checksum, to_text
 from thermofit_pl.calibration.records import (
     Autocorrelation,
     Diagnostics,
@@ -28,6 +29,7 @@ from thermofit_pl.calibration.records import (
     Stuck,
 )
 from thermofit_pl.calibration.rules import LATER
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 
 FULL = dataclasses.replace(
@@ -76,10 +78,8 @@ def changed(*keys: str, value: Any, forge: bool = False) -> str:
     place[keys[-1]] = value
     text = json.dumps(found, ensure_ascii=True)
     if forge:
-        from thermofit_pl.calibration.file import _typed
-
         del found["checksum"]
-        text = json.dumps(found | {"checksum": checksum(_typed(Calibration, found, ""))})
+        text = json.dumps(found | {"checksum": checksum(walk(Schema(Line()), Calibration, Json(found)))})
     return text
 
 
@@ -92,7 +92,19 @@ def changed(*keys: str, value: Any, forge: bool = False) -> str:
             FULL, finish="snap", dof=11, snap=Snap("fahrenheit", 1.7), u_w=0.0, u_b=0.0, cov_wb=0.0, u_pivot=0.0
         ),
         dataclasses.replace(
-            FULL, finish="sgd", u_w=None, u_b=None, cov_wb=None, u_pivot=None, s=None, w_interval=None, b_interval=None
+            FULL,
+            finish="sgd",
+            u_w=None,
+            u_b=None,
+            cov_wb=None,
+            u_pivot=None,
+            s=None,
+            u_reading=None,
+            u_dof=None,
+            reading_dof=None,
+            source=None,
+            w_interval=None,
+            b_interval=None,
         ),
         dataclasses.replace(FULL, data_name="caf\udce9.csv", indication_column='a"b\\c'),
         dataclasses.replace(FULL, w=1, indication_range=(0, 100), w_interval=None),
@@ -106,7 +118,9 @@ def test_what_was_saved_is_loaded(saved: Calibration, path: Path) -> None:
 
 def test_keys_are_the_attributes_in_order(path: Path) -> None:
     FULL.save(path)
-    assert list(json.loads(path.read_text())) == [*Calibration.__dataclass_fields__, "checksum"]
+    others = ("level", "U", "conventional")
+    names = [name for name in Calibration.__dataclass_fields__ if name not in others]
+    assert list(json.loads(path.read_text())) == [*names, "checksum"]
     assert json.loads(path.read_text())["checksum"] == FULL.checksum
 
 
@@ -179,7 +193,7 @@ def test_altered_bytes_are_found(data: st.DataObject, path: Path) -> None:
         ('{"w": NaN}', "it holds NaN"),
         ('{"w": -Infinity}', "it holds -Infinity"),
         (" " * 2_000_000, "larger than 1 MiB"),
-        (changed("format", value="thermofit_pl calibration 2"), "format is .*calibration 2', where this version knows"),
+        (changed("format", value="thermofit_pl calibration 3"), "format is .*calibration 3', where this version knows"),
         (changed("format", value=["x" * 1000]), "its format is "),
     ],
     ids=range(15),
@@ -218,7 +232,7 @@ def test_huge_numbers_are_refused(path: Path) -> None:
     refused(path, to_text(FULL).replace(b"0.5367719209075441", b"1e999"), "w is inf, not a finite number")
 
 
-@pytest.mark.parametrize("name", sorted({*Calibration.__dataclass_fields__, "checksum"} - set(LATER)))
+@pytest.mark.parametrize("name", sorted({*Schema(Line()).of(Calibration), "checksum"} - set(LATER)))
 def test_a_missing_key_is_refused(name: str, path: Path) -> None:
     found = json.loads(to_text(FULL))
     del found[name]
@@ -247,9 +261,11 @@ def test_a_value_changed_by_hand_is_found(value: float, path: Path) -> None:
         (["rmse"], -1.0, "rmse is -1.0, below zero"),
         (["r_squared"], 1.1, "r_squared is 1.1, above 1"),
         (["u_w"], None, "some of u_w, u_b, cov_wb and u_pivot are null and some aren't"),
-        (["s"], None, "s or coverage_factor is missing beside u_w"),
-        (["u_b"], 1.0, "u_b doesn't go with u_pivot, u_w and indication_mean"),
-        (["cov_wb"], 0.06542, "cov_wb doesn't go with u_w and indication_mean"),
+        (["s"], None, "s is missing beside u_pivot"),
+        (["u_reading"], None, "u_reading is missing beside u_pivot"),
+        (["reading_dof"], -1.0, "reading_dof is -1.0, below zero"),
+        (["u_b"], 1.0, "u_b doesn't go with u_pivot, u_w and pivot"),
+        (["cov_wb"], 0.06542, "cov_wb doesn't go with u_w and pivot"),
         (["w"], 3.0, "w isn't inside w_interval"),
         (["b_interval"], [0.0, 1.0], "b isn't inside b_interval"),
         (["scale", "nearest"], "celsius", "scale.nearest isn't the first"),

@@ -16,7 +16,7 @@ import pytest
 import thermofit_pl
 from thermofit_pl.__main__ import main
 from thermofit_pl.calibration.calibrations import Calibrations, load
-from thermofit_pl.calibration.parquet_file import FORMAT, KEY, checksum
+from thermofit_pl.calibration.parquet_file import FORMAT, KEY, checksum, plain
 from thermofit_pl.errors import InputError
 from thermofit_pl.tables.parquet_footer import chunks_of, unpacked_bytes
 
@@ -33,7 +33,7 @@ def fleet() -> Calibrations:
 
 def written(path: Path, frame: Frame, provenance: dict[str, Any], kept: str) -> Path:
     """Writes a frame as somebody else would, with a checksum."""
-    text = json.dumps({"format": FORMAT, **provenance, "checksum": kept})
+    text = json.dumps({"format": FORMAT, **plain(provenance), "checksum": kept})
     frame.write_parquet(path, metadata={KEY: text})
     return path
 
@@ -50,7 +50,7 @@ ALTERED: list[tuple[Any, str]] = [
     (set_first("s", float("inf")), "of 'a' s is inf, not a finite number"),
     (set_first("s", -0.1), "of 'a' s is -0.1, below zero"),
     (set_first("w", 0.7), "of 'a' w isn't inside w_interval"),
-    (set_first("u_b", 9.0), "of 'a' u_b doesn't go with u_pivot, u_w and indication_mean"),
+    (set_first("u_b", 9.0), "of 'a' u_b doesn't go with u_pivot, u_w and pivot"),
     (set_first("dof", 3), "of 'a' dof is 3, which doesn't go with n = 20"),
     (set_first("rmse", None), "'a' has a w, but no rmse"),
     (set_first("n", None), "of 'a' n is None, not a whole number"),

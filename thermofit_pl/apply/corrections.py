@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thermofit_pl.calibration.correction import Corrected, Line
+from thermofit_pl.calibration.correction import Corrected, needed, of_columns
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count, printable
 
@@ -106,20 +106,19 @@ def _single(calibration: Calibration, column: str, prefix: str) -> Correction:
 
 
 def _by_row(fleet: Calibrations, frame: pl.LazyFrame, view: str, by: str) -> pl.LazyFrame:
-    """Corrects each row by its own instrument's line; without one, the results are null."""
+    """Corrects each row by its own instrument's curve; without one, the results are null."""
     import polars as pl
 
-    ends = pl.col("indication_range").arr
-    lines = (
+    columns = {LOOKUP + name: value for name, value in needed(fleet.curve).items()}
+    curves = (
         fleet.frame.lazy()
         .filter(pl.col("w").is_not_null())
-        .with_columns(low=ends.get(0), high=ends.get(1))
-        .select(pl.col("instrument").alias(LOOKUP), *(pl.col(key).alias(LOOKUP + key) for key in Line._fields))
+        .select(pl.col("instrument").alias(LOOKUP), *(value.alias(name) for name, value in columns.items()))
     )
-    line = Line(*(pl.col(LOOKUP + key) for key in Line._fields))
+    correction = of_columns(fleet.curve, lambda name: pl.col(LOOKUP + name))
     name = pl.col(by).cast(pl.String).str.strip_chars()
     return (
-        frame.join(lines, left_on=name, right_on=LOOKUP, how="left", maintain_order="left")
-        .with_columns(**line.at(pl.col(view))._asdict())
-        .drop(LOOKUP + key for key in ("", *Line._fields))
+        frame.join(curves, left_on=name, right_on=LOOKUP, how="left", maintain_order="left")
+        .with_columns(**correction.at(pl.col(view))._asdict())
+        .drop(LOOKUP, *columns)
     )

@@ -1,21 +1,33 @@
-"""``Calibrations``: the lines of many instruments, one row each, with the verbs of a single calibration."""
+"""``Calibrations``: the curves of many instruments, one row each, with the verbs of a single calibration."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.calibration import display
 from thermofit_pl.calibration.calibration import Calibration
-from thermofit_pl.calibration.correction import Corrected, Expected, Extrapolate, Line, numbers
-from thermofit_pl.calibration.fields import COMMON, OWN, restored
+from thermofit_pl.calibration.correction import (
+    Corrected,
+    Correction,
+    Expected,
+    Extrapolate,
+    factors,
+    needed,
+    numbers,
+    of_columns,
+)
+from thermofit_pl.calibration.fields import COMMON, Schema, walk
+from thermofit_pl.calibration.file import Json
 from thermofit_pl.calibration.rules import LATER
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
+from thermofit_pl.functional.fieller import FiellerSet
 from thermofit_pl.functional.scales import compare
 from thermofit_pl.functional.units import Units
 
@@ -25,6 +37,8 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
+
+    from thermofit_pl.curves.base import Curve
 
 
 class Calibrations:
@@ -44,7 +58,7 @@ class Calibrations:
 
     def __init__(self, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         self.frame = frame
-        self.provenance = {**LATER, **provenance}
+        self.provenance = {**LATER, "curve": Line(), **provenance}
 
     __str__ = display.text
     __repr__ = display.one_line
@@ -67,6 +81,16 @@ class Calibrations:
     def units(self) -> Units:
         """How their units read."""
         return Units(self.provenance["unit"], self.provenance["indication_unit"])
+
+    @property
+    def curve(self) -> Curve:
+        """The curve of all of them."""
+        curve: Curve = self.provenance["curve"]
+        return curve
+
+    @cached_property
+    def _schema(self) -> Schema:
+        return Schema(self.curve)
 
     @property
     def instruments(self) -> list[str]:
@@ -100,25 +124,27 @@ class Calibrations:
         return self.row(place)
 
     def row(self, place: int) -> Calibration:
-        """Returns the calibration of one row, whose instrument has a line."""
+        """Returns the calibration of one row, whose instrument has a curve."""
         row = self.frame.row(place, named=True)
-        differences = compare(
-            row["w"],
-            row["b"],
-            row["indication_range"],
-            u_w=row["u_w"],
-            u_pivot=row["u_pivot"],
-            pivot=row["indication_mean"],
-            dof=row["n"] - 2,
-            below_rounding=row["below_rounding"],
-            unit=self.units.reference,
-        )
-        values = {name: restored(hint, row[name]) for name, hint in OWN.items() if name != "scale"}
-        scale = differences.verdict() if self.units.is_temperature else None
+        own = {name: hint for name, hint in self._schema.own.items() if name != "scale"}
+        values = {name: walk(self._schema, hint, Json(row[name]), name) for name, hint in own.items()}
+        scale = None
+        if self.units.is_temperature and isinstance(self.curve, Line):
+            scale = compare(
+                row["w"],
+                row["b"],
+                row["indication_range"],
+                u_w=row["u_w"],
+                u_pivot=row["u_pivot"],
+                pivot=row["pivot"],
+                dof=row["u_dof"] or 0.0,
+                below_rounding=row["below_rounding"],
+                unit=self.units.reference,
+            ).verdict()
         return Calibration(**values, scale=scale, **{name: self.provenance[name] for name in COMMON})
 
     def correct(self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn") -> Corrected:
-        """Turns indications into the reference's unit, each by its own instrument's line.
+        """Turns indications into the reference's unit, each by its own instrument's curve.
 
         Args:
             indication: What the instruments show, a number or shape ``(N,)`` [indicated unit].
@@ -127,16 +153,16 @@ class Calibrations:
 
         Returns:
             Estimates, uncertainties and which are extrapolated; NaN for an instrument that is unknown or without a
-            line.
+            curve.
 
         Raises:
             InputError: An indication is no number, or outside the range with ``extrapolate="error"``.
         """
         x, place = self._matched(indication, "indication", instrument)
-        return self._line(place).correct(x, extrapolate)
+        return self.correction(place).correct(x, extrapolate)
 
     def invert(self, reference: ArrayLike, instrument: Any) -> Expected:
-        """Gives the indication of each instrument to expect at a reference, with Fieller's sets.
+        """Gives the indication of each instrument to expect at a reference, with its sets.
 
         Args:
             reference: A number, or shape ``(N,)`` [the reference's unit].
@@ -146,15 +172,23 @@ class Calibrations:
             As ``Calibration.invert``, in arrays of shape ``(N,)``.
 
         Raises:
-            InputError: A reference is no number, or an instrument is unknown or has no line.
+            InputError: A reference is no number, an instrument is unknown or has no curve, or a curve turns inside its
+                calibrated range.
         """
         import numpy as np
 
         y, place = self._matched(np.atleast_1d(numbers(reference, "reference")), "reference", instrument)
-        line = self._line(place)
-        if (lacking := np.isnan(line.w)).any():
+        if (lacking := np.isnan(self._columns["low"][place])).any():
             self[str(np.broadcast_to(np.asarray(instrument), y.shape)[lacking][0])]  # says which, and why
-        return line.invert(y, self._columns["coverage_factor"][place])
+        if isinstance(self.curve, Line):
+            return self.correction(place).invert(y, *(k[place] for k in self._factors))
+        found = [np.empty(y.shape), *(np.empty(y.shape, kind) for kind in ("<U10", float, float) * 2)]
+        for one in np.unique(place):
+            here = place == one
+            each = self.correction(one).invert(y[here], *(float(k[one]) for k in self._factors))
+            for part, value in zip(found, (each.indication, *each.line, *each.single), strict=True):
+                part[here] = value
+        return Expected(found[0], FiellerSet(*found[1:4]), FiellerSet(*found[4:]))
 
     def _matched(self, values: ArrayLike, what: str, instrument: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Values as numbers, and the row of each one's instrument: one past the last for one that is unknown."""
@@ -171,8 +205,20 @@ class Calibrations:
             ) from None
         return matched[0], matched[1]
 
-    def _line(self, place: NDArray[np.int64]) -> Line:
-        return Line(*(self._columns[name][place] for name in Line._fields))
+    def correction(self, place: Any = slice(-1)) -> Correction:
+        """Returns what correcting needs of the instruments of some rows; of all by default.
+
+        Args:
+            place: Their rows, an index or several; one past the last stands for an instrument that is unknown.
+        """
+        columns = {name: column[place] for name, column in self._columns.items()}
+        return of_columns(self.curve, columns.__getitem__)
+
+    @cached_property
+    def _factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The coverage factors of each row's curve and of a single reading."""
+        names = ("coverage_factor", "u_pivot", "u_dof", "u_reading", "reading_dof")
+        return factors(*(self._columns[name] for name in names), probability=self.provenance["coverage_probability"])
 
     @cached_property
     def _columns(self) -> dict[str, NDArray[np.float64]]:
@@ -180,10 +226,12 @@ class Calibrations:
         import numpy as np
         import polars as pl
 
-        ends = (pl.col("indication_range").arr.get(k).alias(end) for k, end in enumerate(("low", "high")))
-        names = [*Line._fields, "coverage_factor"]
-        table = self.frame.with_columns(ends).select(pl.when(pl.col("w").is_not_null()).then(pl.col(names)))
-        return {name: np.append(table[name].fill_null(math.nan).to_numpy(), math.nan) for name in names}
+        names = ["coverage_factor", "u_dof", "reading_dof"]
+        table = self.frame.select(
+            pl.when(pl.col("w").is_not_null()).then(value).alias(name)
+            for name, value in {**needed(self.curve), **{name: pl.col(name) for name in names}}.items()
+        )
+        return {name: np.append(table[name].fill_null(math.nan).to_numpy(), math.nan) for name in table.columns}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the calibrations as Parquet, or as CSV by the suffix; the file is whole or absent.
@@ -200,16 +248,17 @@ class Calibrations:
 
         with atomic_write(path) as temporary:
             if Path(path).suffix.lower() == ".csv":
-                flat(self.frame).write_csv(temporary)
+                flat(self.frame, self.curve).write_csv(temporary)
             else:
                 self.frame.write_parquet(temporary, metadata=metadata(self.frame, self.provenance))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Calibrations:
+    def load(cls, path: str | os.PathLike[str], curves: Sequence[type[Curve]] = ()) -> Calibrations:
         """Reads what ``save`` wrote as Parquet.
 
         Args:
             path: The file, or a run's folder with ``calibrations.parquet`` in it.
+            curves: Classes of your own that its curve may be of; none is imported because a file names it.
 
         Raises:
             InputError: The file isn't one that this version knows, was altered, or can't be read.
@@ -217,40 +266,59 @@ class Calibrations:
         from thermofit_pl.calibration.parquet_file import read
 
         place = Path(path)
-        return cls(*read(place / "calibrations.parquet" if place.is_dir() else place))
+        return cls(*read(place / "calibrations.parquet" if place.is_dir() else place, curves))
 
 
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Returns a frame without nested columns: ``sgd.w``, ``indication_range.low``."""
+def flat(frame: pl.DataFrame, curve: Curve) -> pl.DataFrame:
+    """Returns a frame without nested columns: ``sgd.w``, ``indication_range.low``; those of a curve by their names.
+
+    Args:
+        frame: The calibrations.
+        curve: Theirs.
+    """
     import polars as pl
 
+    if "conventional" in frame.columns:
+        quoted = pl.col("conventional").struct
+        parts = {"": "values", "u_": "u"}
+        names = enumerate(curve.conventional_names)
+        numbers = [
+            quoted.field(part).arr.get(j).alias(f"{prefix}{name}")
+            for j, name in names
+            for prefix, part in parts.items()
+        ]
+        frame = frame.with_columns(numbers).drop("conventional", "U")
     while nested := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
         frame = frame.with_columns(
             pl.col(name).name.prefix_fields(f"{name}.") for name in nested
         ).unnest(nested)  # fmt: skip
-    pairs = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Array)]
+    arrays = {name: kind.shape[0] for name, kind in frame.schema.items() if isinstance(kind, pl.Array)}
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
-    ends = [pl.col(name).arr.get(k).alias(f"{name}.{end}") for name in pairs for k, end in enumerate(("low", "high"))]
-    return frame.with_columns(
-        *ends, *(pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(" ") for name in lists)
-    ).drop(pairs)
+    items = [
+        pl.col(name).arr.get(k).alias(f"{name}.{of}")
+        for name, size in arrays.items()
+        for k, of in enumerate(("low", "high") if name.endswith("range") or "interval" in name else range(1, size + 1))
+    ]
+    texts = (pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(" ") for name in lists)
+    return frame.with_columns(*items, *texts).drop(arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Calibration | Calibrations:
+def load(path: str | os.PathLike[str], curves: Sequence[type[Curve]] = ()) -> Calibration | Calibrations:
     """Reads a calibration, or those of a fleet.
 
     Args:
         path: ``calibration.json``, ``calibrations.parquet``, or a run's folder with one of them.
+        curves: Classes of your own that the curve may be of; none is imported because a file names it.
 
     Raises:
         InputError: It isn't one that this version knows, or can't be read.
     """
     place = Path(path)
     if place.is_dir() and (place / "calibrations.parquet").is_file():
-        return Calibrations.load(place)
+        return Calibrations.load(place, curves)
     try:
         with place.open("rb") as file:
             magic = file.read(4)
     except (OSError, ValueError):
         magic = b""  # Calibration.load says what is wrong
-    return Calibrations.load(place) if magic == b"PAR1" else Calibration.load(place)
+    return Calibrations.load(place, curves) if magic == b"PAR1" else Calibration.load(place, curves)

@@ -1,17 +1,24 @@
-"""The line's correction and its inverse: written once, for one calibration, for many, and for Polars."""
+"""The correction and its inverse: written once for every curve, for one calibration, for many, and for Polars."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count
+from thermofit_pl.functional.band import band
 from thermofit_pl.functional.fieller import FiellerSet, fieller
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
+    import polars as pl
     from numpy.typing import ArrayLike, NDArray
+
+    from thermofit_pl.curves.base import Curve
 
     FloatArray = NDArray[np.float64]
 
@@ -23,7 +30,7 @@ class Corrected(NamedTuple):
 
     Attributes:
         estimate: What the reference would show [the reference's unit].
-        u_line: Standard uncertainty of the line there [the reference's unit]; NaN where the calibration has none.
+        u_line: Standard uncertainty of the curve there [the reference's unit]; NaN where the calibration has none.
         u_single: Standard uncertainty of one new reading there [the reference's unit]; NaN likewise.
         extrapolated: Whether the indication lies outside the calibrated range.
     """
@@ -38,9 +45,10 @@ class Expected(NamedTuple):
     """The indications to expect at references: numbers for a number, arrays of the same shape for an array.
 
     Attributes:
-        indication: Where the line has the reference [indicated unit]; NaN for a slope of zero.
-        line: Fieller's set of the line: where its mean indication may be.
-        single: Fieller's set of a single reading: where one new indication may be.
+        indication: Where the curve has the reference [indicated unit]; NaN for a slope of zero, and where a curve that
+            is no line has it nowhere in the calibrated range.
+        line: The set of the curve: where its mean indication may be.
+        single: The set of a single reading: where one new indication may be.
     """
 
     indication: Any
@@ -48,19 +56,31 @@ class Expected(NamedTuple):
     single: FiellerSet[Any, Any]
 
 
-class Line(NamedTuple):
-    """What correcting needs of a line: its numbers, arrays with an entry for each indication, or Polars expressions.
+class Correction(NamedTuple):
+    """What correcting needs of a calibration, about the pivot, where no digits are lost.
 
-    What is unknown is NaN, and null in Polars. The attributes are those of a calibration; ``low`` and ``high`` are the
-    ends of its range.
+    Its numbers are floats, arrays with an entry for each indication, or Polars expressions. What is unknown is NaN, and
+    null in Polars.
+
+    Attributes:
+        curve: The curve, which gives p features.
+        level: The curve's level at the pivot [the reference's unit].
+        w: The coefficients of the features, p of them.
+        pivot: The features at the pivot, p of them.
+        u_pivot: Standard uncertainty of the level [the reference's unit].
+        U: p rows of p entries, upper triangular: U Uᵀ is the covariance of w.
+        u_reading: Standard deviation of the error of one new reading [the reference's unit].
+        low: The smallest calibrated indication.
+        high: The largest.
     """
 
-    w: Any
-    b: Any
-    u_w: Any
+    curve: Curve
+    level: Any
+    w: Sequence[Any]
+    pivot: Sequence[Any]
     u_pivot: Any
-    s: Any
-    indication_mean: Any
+    U: Sequence[Sequence[Any]]
+    u_reading: Any
     low: Any
     high: Any
 
@@ -70,13 +90,17 @@ class Line(NamedTuple):
         Args:
             indication: What the instruments show, a number, an array or an expression [indicated unit].
         """
-        variance = (self.u_w * (indication - self.indication_mean)) ** 2 + self.u_pivot**2
+        estimate, variance = self.band(indication)
         return Corrected(
-            estimate=self.w * indication + self.b,
+            estimate=estimate,
             u_line=variance**0.5,
-            u_single=(variance + self.s**2) ** 0.5,
+            u_single=(variance + self.u_reading * self.u_reading) ** 0.5,
             extrapolated=(indication < self.low) | (indication > self.high),
         )
+
+    def band(self, indication: Any) -> tuple[Any, Any]:
+        """Returns the estimates of indications, and the variances of the curve there."""
+        return band(self.curve, indication, self.level, self.w, self.pivot, self.u_pivot, self.U)
 
     def correct(self, indication: FloatArray, extrapolate: Extrapolate) -> Corrected:
         """Corrects indications of any shape, and says or refuses what lies outside the calibrated range.
@@ -104,26 +128,98 @@ class Line(NamedTuple):
         if indication.size == 1:
             what = f"The indication {indication.item():.6g} lies"
         own = np.ndim(self.low) > 0  # each indication has its own instrument's range
-        span = "" if own else f", {self.low:.6g} to {self.high:.6g}: no reading supports the line there"
+        span = "" if own else f", {self.low:.6g} to {self.high:.6g}: no reading supports the {self.noun} there"
         return f"{what} outside the calibrated range{span}."
 
-    def invert(self, reference: FloatArray, coverage_factor: Any) -> Expected:
-        """Gives the indications to expect at references of any shape, with Fieller's sets.
+    @property
+    def noun(self) -> str:
+        """What a sentence calls the curve: the line, or the curve."""
+        return "line" if isinstance(self.curve, Line) else "curve"
+
+    def invert(self, reference: FloatArray, k: Any, k_single: Any) -> Expected:
+        """Gives the indications to expect at references, with the sets that the curve and single readings allow.
+
+        A line's are Fieller's, in closed form; those of other curves are found over the calibrated range.
 
         Args:
-            reference: The references [the reference's unit].
-            coverage_factor: k, one for all or one each; NaN where unknown.
+            reference: The references [the reference's unit], of any shape for a line, of shape ``(N,)`` otherwise.
+            k: Coverage factor of the curve, one for all or for a line one each; NaN where unknown.
+            k_single: That of a single reading, likewise.
+
+        Raises:
+            InputError: The curve, or an edge of its band, turns inside the calibrated range.
         """
         import numpy as np
 
+        if not isinstance(self.curve, Line):
+            return self._search(reference, k, k_single)
+        w, u_w, pivot = self.w[0], self.U[0][0], self.pivot[0]
         with np.errstate(all="ignore"):
-            known = np.isfinite(reference) & (np.asarray(self.w) != 0)
-            indication = np.where(known, (reference - self.b) / self.w, np.nan)
-            offset = reference - (self.w * self.indication_mean + self.b)
-            levels = (self.u_pivot, np.hypot(self.u_pivot, self.s))
-            sets = [fieller(offset, self.w, coverage_factor * self.u_w, coverage_factor * level) for level in levels]
-        mean = self.indication_mean
-        return Expected(indication, *(FiellerSet(kind, mean + lower, mean + upper) for kind, lower, upper in sets))
+            known = np.isfinite(reference) & (np.asarray(w) != 0)
+            offset = reference - self.level
+            indication = np.where(known, pivot + offset / w, np.nan)
+            levels = ((k, self.u_pivot), (k_single, np.hypot(self.u_pivot, self.u_reading)))
+            sets = [fieller(offset, w, factor * u_w, factor * level) for factor, level in levels]
+        return Expected(indication, *(FiellerSet(kind, pivot + lower, pivot + upper) for kind, lower, upper in sets))
+
+    def _search(self, reference: FloatArray, k: float, k_single: float) -> Expected:
+        import numpy as np
+
+        from thermofit_pl.functional.inverse import inverse, inverse_set
+
+        flat = np.asarray(reference, np.float64).ravel()
+        shape = np.shape(reference)
+        indication = inverse(self.band, flat, self.low, self.high)
+        sets = []
+        for factor, scatter in ((k, 0.0), (k_single, self.u_reading)):
+            if np.isfinite(factor) and np.isfinite(scatter):
+                found = inverse_set(self.band, flat, factor, scatter, self.low, self.high)
+            else:
+                nothing = np.full(flat.shape, np.nan)
+                found = FiellerSet(np.full(flat.shape, "unknown"), nothing, nothing)
+            sets.append(FiellerSet(*(part.reshape(shape) for part in found)))
+        return Expected(indication.reshape(shape), *sets)
+
+
+def needed(curve: Curve) -> dict[str, pl.Expr]:
+    """Returns what correcting needs of a table of calibrations, as expressions by the names that ``of_columns`` takes.
+
+    Args:
+        curve: Theirs.
+    """
+    import polars as pl
+
+    ends = pl.col("indication_range").arr
+    found = {"u_pivot": pl.col("u_pivot"), "u_reading": pl.col("u_reading"), "low": ends.get(0), "high": ends.get(1)}
+    if isinstance(curve, Line):
+        w, pivot = pl.col("w"), pl.col("pivot")
+        return found | {"level": w * pivot + pl.col("b"), "w 0": w, "pivot 0": pivot, "U 0 0": pl.col("u_w")}
+    found["level"] = pl.col("level")
+    for j in range(len(curve.names)):
+        found |= {f"{name} {j}": pl.col(name).arr.get(j) for name in ("w", "pivot")}
+        found |= {f"U {j} {k}": pl.col("U").arr.get(j).arr.get(k) for k in range(j, len(curve.names))}
+    return found
+
+
+def of_columns(curve: Curve, column: Callable[[str], Any]) -> Correction:
+    """Returns what correcting needs, out of columns such as ``needed`` makes.
+
+    Args:
+        curve: The curve.
+        column: Gives a column by its name: an array, or a Polars expression.
+    """
+    of = range(len(curve.names))
+    return Correction(
+        curve,
+        column("level"),
+        [column(f"w {j}") for j in of],
+        [column(f"pivot {j}") for j in of],
+        column("u_pivot"),
+        [[column(f"U {j} {k}") if k >= j else 0.0 for k in of] for j in of],
+        column("u_reading"),
+        column("low"),
+        column("high"),
+    )
 
 
 def numbers(values: ArrayLike, what: str) -> FloatArray:
@@ -139,3 +235,36 @@ def numbers(values: ArrayLike, what: str) -> FloatArray:
     from thermofit_pl.functional.arrays import numbers as with_missing  # numpy, 0.1 s
 
     return with_missing(values, what)[0]
+
+
+def factors(
+    k: FloatArray,
+    u_pivot: FloatArray,
+    u_dof: FloatArray,
+    u_reading: FloatArray,
+    reading_dof: FloatArray,
+    *,
+    probability: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Returns the coverage factors of curves and of single readings, each of the shape of k; NaN where unknown.
+
+    Where both uncertainties come from one sum of squares, they have one factor. Else that of a single reading has the
+    degrees of freedom of both together, at the pivot.
+
+    Args:
+        k: Of the curves.
+        u_pivot: Standard uncertainties at the pivot.
+        u_dof: Their degrees of freedom.
+        u_reading: Standard deviations of one reading's error.
+        reading_dof: Their degrees of freedom.
+        probability: Of coverage.
+    """
+    import numpy as np
+
+    from thermofit_pl.functional.uncertainty import single_reading
+
+    apart = np.asarray((u_dof != reading_dof) & np.isfinite(u_dof) & np.isfinite(reading_dof))
+    if not apart.any():
+        return k, k
+    own = single_reading(u_reading**2, reading_dof, u_pivot, u_dof, probability)[1]
+    return k, np.where(apart, own, k)

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
-from thermofit_pl.formatting import count, printable, short
+from thermofit_pl.formatting import count, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,11 +38,7 @@ def one_line(calibration: Calibration | Calibrations) -> str:
     c = calibration
     low, high = c.indication_range
     name = f" of {printable(c.indication_column, 40)}" if c.indication_column else ""
-    return (
-        f"<Calibration{name}: w = {short(c.w, c.u_w)} {c.units.slope}, b = {short(c.b, c.u_b)} {c.unit}, "
-        f"{count(c.n)} readings from "
-        f"{low:.6g} to {high:.6g}>"
-    )
+    return f"<Calibration{name}: {c.quantities}, {count(c.n)} readings from {low:.6g} to {high:.6g}>"
 
 
 def html(calibration: Calibration | Calibrations) -> str:

@@ -7,9 +7,11 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args
 
-from thermofit_pl.calibration.fields import hints_of, is_optional, required
+from thermofit_pl.calibration import version_1
+from thermofit_pl.calibration.calibration import FORMAT, Calibration
+from thermofit_pl.calibration.fields import Schema, walk
 from thermofit_pl.calibration.rules import (
     CONTROL,
     KINDS,
@@ -17,28 +19,31 @@ from thermofit_pl.calibration.rules import (
     RefusedError,
     columns_of_one,
     counting,
+    curve_of,
     number_faults,
     provenance_faults,
     refuse_first,
     shown,
 )
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable
 from thermofit_pl.functional.scales import SCALES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
-
-    from thermofit_pl.calibration.calibration import Calibration
+    from collections.abc import Iterator, Sequence
 
 _MOST_BYTES = 1 << 20  # a calibration has 4 kB
 _WIDTH = 120
+VERSIONS = {version_1.FORMAT: 1, FORMAT: 2}
 
 
 def checksum(calibration: Calibration) -> str:
     """Gives the SHA-256 of a calibration's values, whatever the file's spaces and order."""
-    plain = json.dumps(counting(_plain(calibration)), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    values = counting(_plain(calibration, _schema(calibration)))
+    plain = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -54,21 +59,22 @@ def to_text(calibration: Calibration) -> bytes:
     Raises:
         InputError: It isn't.
     """
+    schema = _schema(calibration)
     try:
-        checked = _typed(type(calibration), _plain(calibration), "")
-        _check(checked)
+        checked: Calibration = walk(schema, Calibration, Json(_plain(calibration, schema)))
+        _check(checked, schema)
     except RefusedError as refused:
         raise InputError(f"Expected a calibration that can be saved, but {refused}.") from None
-    text = _pretty(_plain(checked) | {"checksum": checksum(checked)}, "") + "\n"
+    text = _pretty(_plain(checked, schema) | {"checksum": checksum(checked)}, "") + "\n"
     return text.encode("utf-8", "backslashreplace")  # half a character, from a file's name, becomes its JSON escape
 
 
-def read(kind: type[Calibration], path: str | os.PathLike[str]) -> Calibration:
+def read(path: str | os.PathLike[str], curves: Sequence[type[Curve]] = ()) -> Calibration:
     """Reads a calibration's file.
 
     Args:
-        kind: The class.
         path: The file, or a folder with ``calibration.json`` in it.
+        curves: Classes of the user's own that its curve may be of.
 
     Returns:
         The calibration.
@@ -88,14 +94,14 @@ def read(kind: type[Calibration], path: str | os.PathLike[str]) -> Calibration:
             f"Expected the calibration file {printable(place)}, but got {reason}; name a run's folder."
         ) from None
     try:
-        return _parse(kind, content)
+        return _parse(content, curves)
     except RefusedError as refused:
         raise InputError(
             f"Expected a calibration in {printable(place)}, but {refused}; take it from its run again, or fit again."
         ) from None
 
 
-def _parse(kind: type[Calibration], content: bytes) -> Calibration:
+def _parse(content: bytes, curves: Sequence[type[Curve]]) -> Calibration:
     if len(content) > _MOST_BYTES:
         raise RefusedError("it is larger than 1 MiB")
     try:
@@ -110,15 +116,22 @@ def _parse(kind: type[Calibration], content: bytes) -> Calibration:
         raise RefusedError(f"it isn't JSON (line {error.lineno}, column {error.colno})") from None
     if not isinstance(found, dict) or "format" not in found:
         raise RefusedError("it is other JSON, without the key format")
-    known = kind.__dataclass_fields__["format"].default
-    if found["format"] != known:
-        raise RefusedError(f"its format is {shown(found['format'])}, where this version knows '{known}'")
+    version = VERSIONS.get(found["format"]) if isinstance(found["format"], str) else None
+    if version is None:
+        raise RefusedError(f"its format is {shown(found['format'])}, where this version knows '{FORMAT}'")
+    if version > 1 and "curve" not in found:
+        raise RefusedError("the key curve is missing")
+    schema = Schema(Line() if version == 1 else curve_of(found["curve"], curves), version)
     kept = found.pop("checksum", None)
-    calibration: Calibration = _typed(kind, LATER | found, "")
+    calibration: Calibration = walk(schema, Calibration, Json(LATER | found))
     if kept != checksum(calibration):
         raise RefusedError("its values don't match its checksum: it was altered after it was written")
-    _check(calibration)
-    return calibration
+    _check(calibration, schema)
+    return version_1.upgraded(calibration, FORMAT) if version == 1 else calibration
+
+
+def _schema(calibration: Calibration) -> Schema:
+    return Schema(calibration.curve, VERSIONS.get(calibration.format, 2))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -139,48 +152,56 @@ def _constant(name: str) -> float:
     raise RefusedError(f"it holds {name}")
 
 
-def _typed(hint: Any, value: Any, key: str) -> Any:
-    """Turns plain JSON into what a type hint says, or refuses it."""
-    if is_optional(hint):
-        return None if value is None else _typed(required(hint), value, key)
-    if get_origin(hint) is tuple:
-        return _items(hint, value, key)
-    if dataclasses.is_dataclass(hint):
-        return _record(hint, value, key)
-    # True is an int to Python, and no number to a person
-    if isinstance(value, bool) is not (hint is bool) or not isinstance(value, (int, float) if hint is float else hint):
-        raise RefusedError(f"{key} is {shown(value)}, not {KINDS[hint]}")
-    if hint is float and not math.isfinite(value):
-        raise RefusedError(f"{key} is {value}, not a finite number")
-    if hint is str and CONTROL.search(str(value)):
-        raise RefusedError(f"{key} holds control characters: {shown(value)}")
-    return float(value) if hint is float else value
+@dataclasses.dataclass(frozen=True)
+class Json:
+    """A plain value on the walk over the fields: as JSON has it, or a row of a table."""
+
+    value: Any
+
+    def known(self) -> Json | None:
+        """Returns the value, if it isn't null."""
+        return None if self.value is None else self
+
+    def record(self, hints: dict[str, Any], key: str) -> dict[str, Json]:
+        """Returns an object's values, if they are those of the record."""
+        if not isinstance(self.value, dict):
+            raise RefusedError(f"{key} is {shown(self.value)}, not an object with keys")
+        prefix = f"{key}." if key else ""
+        if missing := [name for name in hints if name not in self.value]:
+            raise RefusedError(f"the key {prefix}{missing[0]} is missing")
+        if unknown := [name for name in self.value if name not in hints]:
+            raise RefusedError(f"the key {printable(prefix + unknown[0], 60)} is unknown")
+        return {name: Json(self.value[name]) for name in hints}
+
+    def items(self, hint: Any, key: str) -> Iterator[tuple[str, Json]]:
+        """Yields a list's items."""
+        inner = get_args(hint)
+        if not isinstance(self.value, list) or (inner[-1] is not Ellipsis and len(self.value) != len(inner)):
+            length = "" if inner[-1] is Ellipsis else f" of {len(inner)}"
+            raise RefusedError(f"{key} is {shown(self.value)}, not a list{length}")
+        return ((f"{key}[{i}]", Json(item)) for i, item in enumerate(self.value))
+
+    def scalar(self, hint: Any, key: str) -> Any:
+        """Returns a number, a text or a truth."""
+        value = self.value
+        # True is an int to Python, and no number to a person
+        if isinstance(value, bool) is not (hint is bool) or not isinstance(
+            value, (int, float) if hint is float else hint
+        ):
+            raise RefusedError(f"{key} is {shown(value)}, not {KINDS[hint]}")
+        if hint is float and not math.isfinite(value):
+            raise RefusedError(f"{key} is {value}, not a finite number")
+        if hint is str and CONTROL.search(str(value)):
+            raise RefusedError(f"{key} holds control characters: {shown(value)}")
+        return float(value) if hint is float else value
 
 
-def _items(hint: Any, value: Any, key: str) -> tuple[Any, ...]:
-    inner = get_args(hint)
-    if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-        raise RefusedError(f"{key} is {shown(value)}, not a list{'' if inner[-1] is Ellipsis else f' of {len(inner)}'}")
-    return tuple(_typed(inner[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-
-
-def _record(kind: Any, value: Any, key: str) -> Any:
-    if not isinstance(value, dict):
-        raise RefusedError(f"{key} is {shown(value)}, not an object with keys")
-    prefix = f"{key}." if key else ""
-    hints = hints_of(kind)
-    if missing := [name for name in hints if name not in value]:
-        raise RefusedError(f"the key {prefix}{missing[0]} is missing")
-    if unknown := [name for name in value if name not in hints]:
-        raise RefusedError(f"the key {printable(prefix + unknown[0], 60)} is unknown")
-    record: Any = kind(**{name: _typed(hint, value[name], prefix + name) for name, hint in hints.items()})
-    return record
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: Any, schema: Schema) -> Any:
+    if isinstance(value, Curve):
+        return value.record()
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+        return {name: _plain(getattr(value, name), schema) for name in schema.of(type(value))}
+    return [_plain(item, schema) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def _pretty(value: Any, indent: str) -> str:
@@ -195,12 +216,12 @@ def _pretty(value: Any, indent: str) -> str:
     return "[\n" + ",\n".join(inner + _pretty(item, inner) for item in value) + f"\n{indent}]"
 
 
-def _check(calibration: Calibration) -> None:
+def _check(calibration: Calibration, schema: Schema) -> None:
     """Refuses values that no fit gives, though each alone is of the right kind."""
     c = calibration
     refuse_first(provenance_faults(vars(c)))
     refuse_first(_scale_faults(c))
-    for wrong, sentence in number_faults(columns_of_one(c), c.finish):
+    for wrong, sentence in number_faults(columns_of_one(c, schema), c.finish, c.curve):
         if wrong[0]:
             raise RefusedError(sentence(0))
 

@@ -5,28 +5,34 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
 
+from thermofit_pl.calibration import version_1
 from thermofit_pl.calibration.calibration import Calibration
-from thermofit_pl.calibration.fields import COMMON, COUNTS, INTERVALS, NUMBERS, OWN, hints_of, is_optional, required
+from thermofit_pl.calibration.fields import COMMON, Schema, is_optional, walk
+from thermofit_pl.calibration.records import Diagnostics
 from thermofit_pl.calibration.rules import (
     CONTROL,
     KINDS,
     LATER,
+    QUOTED,
     RefusedError,
     counting,
+    curve_of,
     number_faults,
     provenance_faults,
     refuse_first,
     shown,
+    vectors,
 )
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable
 from thermofit_pl.functional.scales import SCALES
@@ -36,12 +42,21 @@ from thermofit_pl.tables.parquet_footer import check_pages, chunks_of, unpacked_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = "thermofit_pl calibrations 1"
+FORMAT = "thermofit_pl calibrations 2"
+VERSIONS = {version_1.MANY: 1, FORMAT: 2}
 KEY = "thermofit_pl"  # of the provenance in Parquet's metadata
 UNPACKED = 40  # bytes in memory for one of the file: instruments that have a line take 2 to 4
 LEAST_UNPACKED = 512 << 20  # what any file may take: 1.4 million instruments without a line, whose nulls take no room
 LONGEST = 1 << 16  # bytes of a text
 LONGEST_FOOTER = 4 << 20  # that of a million instruments has 40 kB
+UNREADABLE = (
+    OSError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+)
 _JOINED = 4096  # texts that are put together at once: with LONGEST, 256 MiB at most
 _DTYPES = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean, str: pl.String}
 
@@ -58,10 +73,9 @@ class NearestScale:
     p: float | None
 
 
-@lru_cache(maxsize=1)
-def columns() -> dict[str, Any]:
+def columns(schema: Schema) -> dict[str, Any]:
     """The columns of the file, and the type of each."""
-    return {"instrument": str, "status": str} | OWN | {"scale": NearestScale | None}
+    return {"instrument": str, "status": str} | schema.own | {"scale": NearestScale | None}
 
 
 def metadata(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -74,31 +88,52 @@ def metadata(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> dict[str, st
         check(frame, provenance)
     except RefusedError as refused:
         raise InputError(f"Expected calibrations that can be saved, but {refused}.") from None
-    kept = {"format": FORMAT, **provenance, "checksum": checksum(frame, provenance)}
+    kept = {"format": FORMAT, **plain(provenance), "checksum": checksum(frame, provenance)}
     return {KEY: json.dumps(kept, ensure_ascii=False)}
 
 
-def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+def _schema(provenance: Mapping[str, Any]) -> Schema:
+    """The fields of the calibrations; a file of the first version has no curve."""
+    return Schema(provenance["curve"]) if "curve" in provenance else Schema(Line(), 1)
+
+
+def plain(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance with the curve's record."""
+    return {key: value.record() if isinstance(value, Curve) else value for key, value in provenance.items()}
+
+
+def read(path: Path, curves: Sequence[type[Curve]] = ()) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Returns the frame and the provenance of a file.
+
+    Args:
+        path: The file.
+        curves: Classes of the user's own that its curve may be of.
 
     Raises:
         InputError: It can't be read, or isn't what was saved.
     """
     try:
         with closing(PanicLines()) as lines, lines:
-            return _read(path)
+            return _read(path, curves)
     except RefusedError as refused:
         raise InputError(
             f"Expected calibrations in {printable(path)}, but {refused}; take it from its run again, or fit again."
         ) from None
-    except (OSError, ValueError, RecursionError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (
+        OSError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+    ) as error:
         raise InputError(
             f"Expected calibrations in {printable(path)}, but it could not be read as such ({type(error).__name__}); "
             "take it from its run again, or fit again."
         ) from None
 
 
-def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+def _read(path: Path, curves: Sequence[type[Curve]]) -> tuple[pl.DataFrame, dict[str, Any]]:
     chunks = chunks_of(path, LONGEST_FOOTER)
     check_pages(path, chunks)
     size, unpacked = path.stat().st_size, unpacked_bytes(chunks)
@@ -107,29 +142,38 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     provenance = json.loads(pl.read_parquet_metadata(path).get(KEY, "null"))
     if not isinstance(provenance, dict):
         raise RefusedError("it is another Parquet file")
-    if provenance.pop("format", None) != FORMAT:
+    version = VERSIONS.get(str(provenance.pop("format", None)))
+    if version is None:
         raise RefusedError(f"its format isn't '{FORMAT}'")
-    provenance = LATER | provenance
-    found = list(pl.read_parquet_schema(path))
-    lacking = [name for name in columns() if name not in found]
-    lacking += [name for name in (*COMMON, "checksum") if name not in provenance]
-    if lacking:
-        raise RefusedError(f"{lacking[0]} is missing")
-    if unknown := [name for name in found if name not in columns()]:
+    provenance = dict[str, Any](LATER | provenance)
+    kept, given = provenance.pop("checksum", None), provenance.pop("curve", None)
+    schema = Schema(Line() if version == 1 else curve_of(given, curves), version)
+    names, found = columns(schema), list(pl.read_parquet_schema(path))
+    lacking = [name for name in names if name not in found]
+    lacking += [name for name in COMMON if name not in (*provenance, "curve")]
+    if kept is None or lacking:
+        raise RefusedError(f"{[*lacking, 'checksum'][0]} is missing")
+    if unknown := [name for name in found if name not in names]:
         raise RefusedError(f"the column {printable(unknown[0], 60)} is unknown")
     frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    kept = provenance.pop("checksum")
-    _check_types(frame, provenance)
+    if version > 1:
+        provenance["curve"] = schema.curve
+    _check_types(frame, provenance, schema)
     if kept != checksum(frame, provenance):
         raise RefusedError("its values don't match its checksum: it was altered after it was written")
     check(frame, provenance)
-    return frame, provenance
+    if version > 1:
+        return frame, provenance
+    now = Schema(schema.curve)
+    upgraded = version_1.upgraded_frame(frame, list(now.of(Diagnostics)))
+    return upgraded.select(*columns(now)), {"curve": schema.curve, **provenance}
 
 
 def checksum(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> str:
     """Gives the SHA-256 of the values of all columns and of the provenance, however the file is encoded."""
-    digest = hashlib.sha256(json.dumps(counting(provenance), sort_keys=True, separators=(",", ":")).encode())
-    for name in columns():
+    text = json.dumps(counting(plain(provenance)), sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode())
+    for name in columns(_schema(provenance)):
         for piece in _bytes(name, frame[name]):
             digest.update(piece)
     return digest.hexdigest()
@@ -173,23 +217,41 @@ def check(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
     Raises:
         RefusedError: With what is wrong.
     """
-    _check_types(frame, provenance)
+    schema = _schema(provenance)
+    _check_types(frame, provenance, schema)
     refuse_first(provenance_faults(provenance))
     _refuse_rows(frame, frame["instrument"].is_duplicated(), "has more than one row")
     lined = frame.filter(pl.col("w").is_not_null())
     _refuse_rows(lined, lined["snap"].is_null() == (provenance["finish"] == "snap"), "has a snap that finish doesn't")
-    scale = lined["scale"].struct.field
-    for names in (scale("nearest"), lined["snap"].struct.field("scale"), scale("agreeing").list.explode()):
-        if unknown := set(names.drop_nulls().unique()) - set(SCALES):
+    for column, field in (("scale", "nearest"), ("snap", "scale"), ("scale", "agreeing")):
+        there = lined[column].drop_nulls()
+        names = there.struct.field(field) if len(there) else there
+        if unknown := set(names.explode() if field == "agreeing" and len(there) else names) - {None, *SCALES}:
             raise RefusedError(f"a scale is {shown(min(unknown))}, none that this version knows")
-    numbers: dict[str, NDArray[Any]] = {name: lined[name].to_numpy() for name in (*NUMBERS, *COUNTS)}
-    for name in INTERVALS:
-        for k, end in enumerate(("low", "high")):
-            numbers[f"{name}.{end}"] = lined.get_column(name).arr.get(k).to_numpy()
-    for wrong, sentence in number_faults(numbers, provenance["finish"]):
+    for wrong, sentence in number_faults(numbers_of(lined, schema), provenance["finish"], schema.curve):
         if wrong.any():
             first = int(wrong.argmax())
             raise RefusedError(f"of {shown(lined['instrument'][first])} {sentence(first)}")
+
+
+def numbers_of(frame: pl.DataFrame, schema: Schema) -> dict[str, NDArray[Any]]:
+    """Returns the numbers of instruments as ``number_faults`` takes them: shape ``(I, ...)``, NaN where null."""
+    numbers: dict[str, NDArray[Any]] = {name: frame[name].to_numpy() for name in (*schema.numbers, *schema.counts)}
+    for name in schema.intervals:
+        for k, end in enumerate(("low", "high")):
+            numbers[f"{name}.{end}"] = frame.get_column(name).arr.get(k).to_numpy()
+    for name, shape in vectors(schema.curve).items():
+        column = frame["conventional"].struct.field(name) if name in QUOTED else frame[name]
+        numbers[name] = array_of(column, shape)
+    return numbers
+
+
+def array_of(column: pl.Series, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Returns a column of arrays, shape ``(I, *shape)``; NaN where it is null."""
+    if column.null_count() == len(column):  # it may be of any type
+        return np.full((len(column), *shape), np.nan)
+    found: NDArray[np.float64] = column.to_numpy()
+    return found
 
 
 def _refuse_rows(frame: pl.DataFrame, wrong: pl.Series, what: str) -> None:
@@ -197,59 +259,70 @@ def _refuse_rows(frame: pl.DataFrame, wrong: pl.Series, what: str) -> None:
         raise RefusedError(f"{shown(frame['instrument'].filter(wrong)[0])} {what}")
 
 
-def _check_types(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
+def _check_types(frame: pl.DataFrame, provenance: Mapping[str, Any], schema: Schema) -> None:
     """Refuses values of another kind than a calibration's, numbers that aren't finite, and what must not be null."""
-    nobody = pl.Series([""])
-    for name in COMMON:
-        _check_column(hints_of(Calibration)[name], pl.Series([provenance[name]], strict=False), name, nobody)
+    hints, nobody = schema.of(Calibration), pl.Series([""])
+    for name in (name for name in COMMON if name in hints and name != "curve"):
+        walk(schema, hints[name], Column(pl.Series([provenance[name]], strict=False), nobody), name)
     lined = frame["w"].is_not_null()
-    for name, hint in columns().items():
-        of_line = name in NUMBERS or name in INTERVALS  # null where there is no line
+    of_curve = {*schema.numbers, *schema.intervals, *schema.vectors, "conventional"}  # null where there is no curve
+    for name, hint in columns(schema).items():
         column, instruments = frame[name], frame["instrument"]
-        _check_column(hint | None if of_line else hint, column, name, instruments)
-        if of_line and not is_optional(hint):
+        walk(schema, hint | None if name in of_curve else hint, Column(column, instruments), name)
+        if name in of_curve and not is_optional(hint):
             _refuse_rows(frame, lined & column.is_null(), f"has a w, but no {name}")
 
 
-def _check_column(hint: Any, series: pl.Series, key: str, of: pl.Series) -> None:
-    """Refuses a column that isn't what a type hint says; ``of`` has the instrument of each value."""
-    if is_optional(hint):
-        hint, known = required(hint), series.is_not_null()
-        series, of = series.filter(known), of.filter(known)
-        if not len(series):
-            return
-    what = f"not {KINDS.get(hint, 'what a calibration has')}"
-    _refuse_values(series.is_null(), series, key, of, what)
-    if not _is_kind(hint, series.dtype):
-        raise RefusedError(f"{key} is a column of {printable(str(series.dtype), 60)}, {what}")
-    if dataclasses.is_dataclass(hint):
-        for name, inner in hints_of(hint).items():  # type: ignore[arg-type]  # a class, as hints are
-            _check_column(inner, series.struct.field(name), f"{key}.{name}", of)
-    elif get_origin(hint) is tuple:
-        _, items, at = _items(series, np.arange(len(series)))
-        _check_column(get_args(hint)[0], items, f"{key}[]", of.gather(at))
-    elif hint is float:
-        _refuse_values(~series.is_finite(), series, key, of, "not a finite number")
-    elif hint is str:
-        _refuse_values(series.str.len_bytes() > LONGEST, series, key, of, f"which is longer than {LONGEST} bytes")
-        if key != "instrument":  # a table may name its instruments as it likes
-            wrong = series.str.contains(CONTROL.pattern)
-            _refuse_values(wrong, series, key, of, "which holds control characters")
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column on the walk over the fields, which checks it.
 
+    Attributes:
+        series: The column.
+        of: The instrument of each value.
+    """
 
-def _is_kind(hint: Any, dtype: pl.DataType) -> bool:
-    if dataclasses.is_dataclass(hint):
-        fields = hints_of(hint)  # type: ignore[arg-type]
-        return isinstance(dtype, pl.Struct) and set(dtype.to_schema()) == set(fields)
-    if get_origin(hint) is not tuple:
-        return dtype == _DTYPES[hint]
-    if get_args(hint)[-1] is Ellipsis:
-        return isinstance(dtype, pl.List)
-    return isinstance(dtype, pl.Array) and dtype.shape == (len(get_args(hint)),)
+    series: pl.Series
+    of: pl.Series
 
+    def known(self) -> Column | None:
+        """Returns the values that aren't null; None if all are."""
+        known = self.series.is_not_null()
+        return Column(self.series.filter(known), self.of.filter(known)) if known.any() else None
 
-def _refuse_values(wrong: pl.Series, values: pl.Series, key: str, of: pl.Series, what: str) -> None:
-    if wrong.any():
-        first = int(wrong.arg_true()[0])
-        whose = f"of {shown(of[first])} " if of[first] else ""
-        raise RefusedError(f"{whose}{key} is {shown(values[first])}, {what}")
+    def record(self, hints: dict[str, Any], key: str) -> dict[str, Column]:
+        """Returns the columns of a nested one."""
+        dtype = self.series.dtype
+        self._check(isinstance(dtype, pl.Struct) and set(dtype.to_schema()) == set(hints), key)
+        return {name: Column(self.series.struct.field(name), self.of) for name in hints}
+
+    def items(self, hint: Any, key: str) -> Iterator[tuple[str, Column]]:
+        """Yields one column of the items of all lists."""
+        inner, dtype = get_args(hint), self.series.dtype
+        any_length = inner[-1] is Ellipsis
+        as_it_should = isinstance(dtype, pl.List if any_length else pl.Array)
+        self._check(as_it_should and (any_length or dtype.shape[0] == len(inner)), key)  # type: ignore[attr-defined]
+        _, items, at = _items(self.series, np.arange(len(self.series)))
+        yield f"{key}[]", Column(items, self.of.gather(at))
+
+    def scalar(self, hint: Any, key: str) -> None:
+        """Refuses what is no number, text or truth of a calibration."""
+        self._check(self.series.dtype == _DTYPES[hint], key, f"not {KINDS[hint]}")
+        if hint is float:
+            self._refuse(~self.series.is_finite(), key, "not a finite number")
+        elif hint is str:
+            self._refuse(self.series.str.len_bytes() > LONGEST, key, f"which is longer than {LONGEST} bytes")
+            if key != "instrument":  # a table may name its instruments as it likes
+                self._refuse(self.series.str.contains(CONTROL.pattern), key, "which holds control characters")
+
+    def _check(self, right: bool, key: str, what: str = "not what a calibration has") -> None:
+        """Refuses nulls, and a column of another type."""
+        self._refuse(self.series.is_null(), key, what)
+        if not right:
+            raise RefusedError(f"{key} is a column of {printable(str(self.series.dtype), 60)}, {what}")
+
+    def _refuse(self, wrong: pl.Series, key: str, what: str) -> None:
+        if wrong.any():
+            first = int(wrong.arg_true()[0])
+            whose = f"of {shown(self.of[first])} " if self.of[first] else ""
+            raise RefusedError(f"{whose}{key} is {shown(self.series[first])}, {what}")

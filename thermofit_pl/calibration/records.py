@@ -1,10 +1,60 @@
-"""What a fit tells beside the line: where the readings come from, where SGD ended, what the errors say."""
+"""What a fit tells beside the curve: where the readings come from, where SGD ended, what the errors say."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from thermofit_pl.curves.line import Line
 from thermofit_pl.functional.units import CELSIUS
+
+if TYPE_CHECKING:
+    from thermofit_pl.curves.base import Curve
+
+
+def per_feature(curve: Curve) -> Any:
+    """The type of one number a feature of the curve: of a line, a number."""
+    return float if isinstance(curve, Line) else tuple[(float,) * len(curve.names)]  # type: ignore[misc]
+
+
+def spread(curve: Curve) -> Any:
+    """The type of a matrix of numbers that has a row and a column for each feature, or of none."""
+    return tuple[(per_feature(curve),) * len(curve.names)] | None  # type: ignore[misc]
+
+
+def _values(curve: Curve) -> Any:
+    return tuple[(float,) * len(curve.conventional_names)]  # type: ignore[misc]
+
+
+def _values_or_none(curve: Curve) -> Any:
+    return _values(curve) | None
+
+
+def _intervals(curve: Curve) -> Any:
+    return tuple[(tuple[float, float],) * len(curve.conventional_names)] | None  # type: ignore[misc]
+
+
+def _covariance(curve: Curve) -> Any:
+    return tuple[(_values(curve),) * len(curve.conventional_names)] | None  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The coefficients that people quote, q of them: of a polynomial those of the powers of the indication.
+
+    Attributes:
+        names: Their names.
+        values: Their values.
+        u: Their standard uncertainties. This and the next two are None where they are unknown.
+        intervals: Their intervals at the coverage probability.
+        covariance: Their covariance matrix, q rows of q.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[float, ...] = field(metadata={"type": _values})
+    u: tuple[float, ...] | None = field(metadata={"type": _values_or_none})
+    intervals: tuple[tuple[float, float], ...] | None = field(metadata={"type": _intervals})
+    covariance: tuple[tuple[float, ...], ...] | None = field(metadata={"type": _covariance})
 
 
 @dataclass(frozen=True)
@@ -12,27 +62,27 @@ class Sgd:
     """Where plain SGD (or another optimiser) ended, in raw indications and the reference's unit.
 
     Attributes:
-        w: Slope [°C per unit].
-        b: Intercept [°C].
+        w: Slope [°C per unit]; of a curve other than a line, the coefficients of the features.
+        b: Intercept, or what is added to the features [°C].
         loss: The MSE at them [°C²].
         steps: How many steps it took.
         learning_rate: The last one; None when the optimiser has none.
         converged: Whether ``distance`` is within the tolerance; None when nothing was asked.
-        distance: Largest distance from the least-squares line over the calibrated range [°C].
-        distance_w: SGD's slope less the least-squares one [°C per unit].
+        distance: Largest distance from the least-squares curve over the calibrated range [°C].
+        distance_w: SGD's w less the least-squares one.
         distance_b: The same for the intercept [°C].
         steps_needed: How many more steps it needs; None when it needs none, or none can be forecast.
         advice: What to change; None when it has converged.
     """
 
-    w: float
+    w: Any = field(metadata={"type": per_feature})
     b: float
     loss: float
     steps: int
     learning_rate: float | None
     converged: bool | None
     distance: float
-    distance_w: float
+    distance_w: Any = field(metadata={"type": per_feature})
     distance_b: float
     steps_needed: int | None
     advice: str | None

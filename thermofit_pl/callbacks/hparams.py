@@ -50,7 +50,9 @@ def result_of(calibration: Calibration | Calibrations, final_loss: float) -> dic
     values: dict[str, float | None] = {"loss": final_loss}
     if isinstance(calibration, Calibration):
         c, sgd = calibration, calibration.sgd
-        values |= {"rmse": c.rmse, "w": c.w, "b": c.b, "u_w": c.u_w, "u_b": c.u_b}
+        values |= {"rmse": c.rmse} | dict(zip(c.coefficients.names, c.coefficients.values, strict=True))
+        u = c.coefficients.u or [None] * len(c.coefficients.names)
+        values |= {f"u_{name}": value for name, value in zip(c.coefficients.names, u, strict=True)}
         if sgd is not None:
             values["steps_needed"] = 0.0 if sgd.converged else sgd.steps_needed
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from thermofit_pl.formatting import count, printable, short, signed, two_digits
+from thermofit_pl.formatting import count, printable, signed, two_digits
 from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.reports.descent import Descent, draw_learning_curve, draw_loss
 from thermofit_pl.reports.drawing import BLACK, BLUE, ORANGE, SKY, label, png
@@ -54,7 +54,7 @@ def choose(indication: FloatArray, reference: FloatArray, calibration: Calibrati
     n = len(indication)
     position = ((np.arange(n) + 0.5) * (calibration.n / max(n, 1)) + 0.5).astype(np.float64)
     if n > DRAWN:
-        error = np.abs(calibration.w * indication + calibration.b - reference)
+        error = np.abs(calibration.correct(indication, "ignore").estimate - reference)
         farthest = np.argpartition(error, n - FARTHEST)[n - FARTHEST :]
         some = np.random.default_rng(seed).choice(n, DRAWN - FARTHEST, replace=False)
         kept = np.union1d(farthest, some)
@@ -89,26 +89,25 @@ def draw_readings(axes: Axes, c: Calibration, shown: Shown) -> None:
     axes.plot(x, line.estimate, color=BLUE, label=_LINES[c.finish])
     _scale(axes, c, x, lambda w, b: w * x + b)
     _point_out(axes, c, lambda found: found.reference)
-    w, b = short(c.w, c.u_w), short(c.b, c.u_b)
-    label(axes, f"w = {w} {c.units.slope}, b = {b} {c.unit}", _indication(c), _column("reference", c) + f" ({c.unit})")
+    label(axes, c.quantities, _indication(c), _column("reference", c) + f" ({c.unit})")
 
 
 def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
     """Draws the errors against the indication, with the line's bands."""
     x = _grid(c)
-    error = c.w * shown.indication + c.b - shown.reference
+    error = c.correct(shown.indication, "ignore").estimate - shown.reference
     _bands(axes, c, x, np.zeros_like(x))
     axes.axhline(0, color=BLUE)
     _dots(axes, shown.indication, error, "errors" + _drawn(c, shown))
-    _scale(axes, c, x, lambda w, b: (c.w - w) * x + (c.b - b))
-    _point_out(axes, c, lambda found: c.w * found.indication + c.b - found.reference)
+    _scale(axes, c, x, lambda w, b: c.correct(x, "ignore").estimate - (w * x + b))
+    _point_out(axes, c, lambda found: c.correct(found.indication, "ignore").estimate - found.reference)
     title = f"Errors (estimate − reference): rmse {two_digits(c.rmse)} {c.unit}"
     label(axes, title, _indication(c), f"error ({c.unit})")
 
 
 def draw_errors_in_order(axes: Axes, c: Calibration, shown: Shown) -> None:
     """Draws the errors in the table's order, with the bands at each reading's indication."""
-    error = c.w * shown.indication + c.b - shown.reference
+    error = c.correct(shown.indication, "ignore").estimate - shown.reference
     order = shown.position
     _bands(axes, c, shown.indication, np.zeros_like(error), at=order)
     axes.axhline(0, color=BLUE)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
 from thermofit_pl.reports.drawing import BLACK, BLUE, ORANGE, SKY, panels
-from thermofit_pl.reports.fleet_summary import NEEDED, OUTLYING, outlier_p
+from thermofit_pl.reports.fleet_summary import OUTLYING, needed, outlier_p
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,11 +36,13 @@ def pictures(fleet: Calibrations, sample: Sample) -> Iterator[tuple[str, Callabl
         fleet: The calibrations.
         sample: Of the readings that they were made from.
     """
-    lined = fleet.frame.select(NEEDED).with_row_index("place").drop_nulls("w")
+    lined, units = needed(fleet), fleet.units
     if not lined.height:
         return
-    p, units = _outlying(lined), fleet.units
-    yield "spread", lambda: panels(lambda figure: draw_spread(figure, lined, units))
+    yield "spread", lambda: panels(lambda figure: draw_spread(figure, fleet))
+    if not isinstance(fleet.curve, Line):
+        return
+    p = _outlying(lined)
     yield "outliers", lambda: panels(lambda figure: draw_map(figure, lined, p, units))
     yield "worst", lambda: panels(lambda figure: draw_worst(figure, lined, p, sample, units))
 
@@ -59,11 +62,20 @@ def worst(lined: pl.DataFrame, p: FloatArray) -> NDArray[np.int64]:
     return np.lexsort((-s, np.where(p < OUTLYING, p, 1.0)))[:WORST]
 
 
-def draw_spread(figure: Figure, lined: pl.DataFrame, units: Units) -> None:
-    """Draws how many instruments have which w, b and s."""
-    shown = (("w", units.slope), ("b", units.reference), ("s", units.reference))
-    for axes, (name, unit) in zip(figure.subplots(1, 3), shown, strict=True):
-        values = lined[name].drop_nulls().to_numpy()
+def draw_spread(figure: Figure, fleet: Calibrations) -> None:
+    """Draws how many instruments have which w, b and s; of other curves, which of each coefficient, and which s."""
+    lined, units = needed(fleet), fleet.units
+    shown = [
+        (name, unit, lined[name])
+        for name, unit in (("w", units.slope), ("b", units.reference))
+        if name in lined.columns
+    ]
+    if not isinstance(fleet.curve, Line):
+        quoted = fleet.frame["conventional"].drop_nulls().struct.field("values").arr
+        shown = [(name, "", quoted.get(j)) for j, name in enumerate(fleet.curve.conventional_names)]
+    shown.append(("s", units.reference, lined["s"]))
+    for axes, (name, unit, column) in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        values = column.drop_nulls().to_numpy()
         if not len(values):
             continue
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
@@ -76,7 +88,7 @@ def draw_spread(figure: Figure, lined: pl.DataFrame, units: Units) -> None:
         for end in (low, high):
             axes.axvline(end, color=BLUE, linestyle=":")
         beyond = int((values != inside).sum())
-        axes.set_xlabel(f"{name} ({unit})" + (f"\n{count(beyond)} farther out" if beyond else ""))
+        axes.set_xlabel(name + (f" ({unit})" if unit else "") + (f"\n{count(beyond)} farther out" if beyond else ""))
         axes.set_title(signed(f"median {middle:.4g}"), fontsize=11)
         axes.locator_params(axis="x", nbins=2)
         axes.tick_params(labelsize=10)

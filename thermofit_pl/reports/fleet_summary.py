@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thermofit_pl.calibration.correction import needed as parts_of
+from thermofit_pl.calibration.correction import of_columns
+from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
 from thermofit_pl.functional.scales import AGREES, SCALES, compare
 from thermofit_pl.reports.summary import ESTIMATE
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thermofit_pl.calibration.calibrations import Calibrations
+    from thermofit_pl.curves.base import Curve
     from thermofit_pl.functional.units import Units
 
-NEEDED = ("instrument", "n", "w", "b", "s", "u_w", "u_pivot", "coverage_factor", "indication_range", "indication_mean")
+NEEDED = ("instrument", "n", "w", "s", "pivot", "u_pivot", "u_reading", "coverage_factor", "indication_range")
+OF_LINES = ("b", "u_w", "indication_mean")
+OF_OTHERS = ("level", "U")
 NAMED = 5  # instruments that a line names
 WORST = 10
 OUTLYING = 0.001  # probability that an instrument of a normal fleet is called an outlier
@@ -37,16 +43,27 @@ def fleet_summary(fleet: Calibrations) -> str:
         Plain text, one sentence a line, without a newline at its end.
     """
     lines = [*_statuses(fleet)]
-    lined = fleet.frame.select(NEEDED).drop_nulls("w")  # to copy nested columns too would take a gigabyte for a million
+    lined = needed(fleet)  # to copy nested columns too would take a gigabyte for a million
     if lined.height:
-        lines += [*_spread(lined, fleet.units), *_worst(fleet, lined), *_outliers(lined), *_common(fleet)]
+        of_lines, ended = isinstance(fleet.curve, Line), fleet.frame["sgd"].drop_nulls()
+        lines += [*(_spread(lined, fleet.units) if of_lines else _quoted(fleet)), *_worst(fleet, lined)]
+        lines += [*_outliers(lined), *_common(fleet)] if of_lines else []
         lines += [*_logs(fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls())]
-        lines += [*_scales(fleet), *_sgd(fleet.frame["sgd"].drop_nulls(), fleet.units)]
+        lines += [*(_scales(fleet) if of_lines else []), *_sgd(ended, fleet.units)]
         lines.append(
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
             "fleet makes them smaller."
         )
     return "\n".join(lines)
+
+
+def needed(fleet: Calibrations) -> pl.DataFrame:
+    """Returns what is said and drawn of the instruments that have a curve, with their ``place`` in the fleet."""
+    return (
+        fleet.frame.with_row_index("place")
+        .select("place", *NEEDED, *(OF_LINES if isinstance(fleet.curve, Line) else OF_OTHERS))
+        .drop_nulls("w")
+    )
 
 
 def _statuses(fleet: Calibrations) -> Iterator[str]:
@@ -80,26 +97,37 @@ def _spread(lined: pl.DataFrame, units: Units) -> Iterator[str]:
     yield f"Medians, and from where to where nine of ten lie: {'; '.join(parts)}."
 
 
+def _quoted(fleet: Calibrations) -> Iterator[str]:
+    values = fleet.frame["conventional"].drop_nulls().struct.field("values").to_numpy()
+    middle, spread = np.median(values, axis=0), np.quantile(values, (0.05, 0.95), axis=0)
+    parts = [
+        f"{name} {signed(f'{value:.4g}')} ({signed(f'{low:.4g}')} to {signed(f'{high:.4g}')})"
+        for name, value, low, high in zip(fleet.curve.conventional_names, middle, *spread, strict=True)
+    ]
+    yield f"Medians, and from where to where nine of ten lie: {'; '.join(parts)}."
+
+
 def _worst(fleet: Calibrations, lined: pl.DataFrame) -> Iterator[str]:
-    known = lined.drop_nulls(["u_w", "coverage_factor"])
+    known = lined.drop_nulls(["u_pivot", "coverage_factor"])
     if not known.height:
         return
     probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
-    worst = _ranked(known, good_to(known), fleet.units, "±")
+    worst = _ranked(known, good_to(known, fleet.curve), fleet.units, "±")
     yield f"A corrected reading is worst of ({probability}, at an end of the range): {worst}."
     yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), fleet.units)}."
 
 
-def good_to(known: pl.DataFrame) -> NDArray[np.float64]:
+def good_to(known: pl.DataFrame, curve: Curve) -> NDArray[np.float64]:
     """Returns U of a corrected reading at the worse end of each instrument's range, shape ``(instruments,)``.
 
     Args:
         known: Rows of instruments with uncertainties.
+        curve: The fleet's.
     """
-    ends = known["indication_range"].to_numpy() - known["indication_mean"].to_numpy()[:, None]
-    farthest = np.abs(ends).max(axis=1)
-    u_line = np.hypot(known["u_pivot"].to_numpy(), known["u_w"].to_numpy() * farthest)
-    expanded: NDArray[np.float64] = known["coverage_factor"].to_numpy() * np.hypot(u_line, known["s"].to_numpy())
+    columns = {name: known.select(value).to_series().to_numpy() for name, value in parts_of(curve).items()}
+    correction = of_columns(curve, columns.__getitem__)
+    u = [correction.at(columns[end]).u_single for end in ("low", "high")]
+    expanded: NDArray[np.float64] = known["coverage_factor"].to_numpy() * np.maximum(*u)
     return expanded
 
 

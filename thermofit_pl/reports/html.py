@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thermofit_pl.calibration.file import to_text
-from thermofit_pl.formatting import count, printable, short, signed, two_digits
+from thermofit_pl.curves.line import Line
+from thermofit_pl.formatting import count, printable, signed, two_digits
 from thermofit_pl.reports.fleet_summary import WORST, good_to
 from thermofit_pl.reports.summary import summary
 from thermofit_pl.reports.svg import band_figure, histogram
@@ -141,15 +142,17 @@ def _to_place(value: float, expanded: float) -> str:
 
 
 def _budget(c: Calibration) -> list[dict[str, str]]:
-    if c.u_pivot is None or c.u_w is None or c.s is None or c.coverage_factor is None:
+    if c.u_pivot is None or c.u_reading is None or c.coverage_factor is None:
         return []
     low, high = c.indication_range
-    worst = max((low, high), key=lambda x: abs(x - c.indication_mean))
-    at = (low + (high - low) / 2, worst)
+    u_line = {x: c.correct(x, "ignore").u_line for x in (low, high)}
+    at = (low + (high - low) / 2, max(u_line, key=u_line.__getitem__))
+    away = [math.sqrt(max(c.correct(x, "ignore").u_line ** 2 - c.u_pivot**2, 0.0)) for x in at]
+    slope = "slope of the curve, away from the mean" if isinstance(c.curve, Line) else "shape of the curve"
     rows = [
         ("level of the curve (u at the mean indication)", [c.u_pivot, c.u_pivot]),
-        ("slope of the curve, away from the mean", [c.u_w * abs(x - c.indication_mean) for x in at]),
-        ("scatter of one reading (s)", [c.s, c.s]),
+        (slope, away),
+        ("scatter of one reading (s)", [c.u_reading, c.u_reading]),
     ]
     u = [c.correct(x, "ignore").u_single for x in at]
     rows += [("combined: u of a corrected reading", u)]
@@ -216,16 +219,15 @@ def _fleet(fleet: Calibrations) -> dict[str, Any]:
     import polars as pl
 
     unit = fleet.units.reference
-    known = fleet.frame.drop_nulls(["u_w", "coverage_factor"])
-    expanded = good_to(known)
+    known = fleet.frame.drop_nulls(["u_pivot", "coverage_factor"])
+    expanded = good_to(known, fleet.curve)
     order = np.argsort(-expanded, kind="stable")[:WORST].tolist()
     worst = [
         {
             "instrument": printable(row["instrument"], 60),
             "n": count(row["n"]),
             "range": " to ".join(_number(end) for end in row["indication_range"]),
-            "w": short(row["w"], row["u_w"]),
-            "b": short(row["b"], row["u_b"]),
+            "coefficients": fleet[row["instrument"]].quantities,
             "s": two_digits(row["s"]),
             "expanded": two_digits(float(size)),
         }

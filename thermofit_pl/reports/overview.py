@@ -10,7 +10,6 @@ import numpy as np
 from thermofit_pl.reports.drawing import drawing, new_figure
 from thermofit_pl.reports.figures import Shown, draw_readings
 from thermofit_pl.reports.fleet_figures import draw_spread
-from thermofit_pl.reports.fleet_summary import NEEDED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,11 +32,10 @@ def overview(calibration: Calibration | Calibrations) -> tuple[Figure, bytes] | 
     with drawing():
         figure = new_figure()
         if isinstance(calibration, Calibrations):
-            lined = calibration.frame.select(NEEDED).with_row_index("place").drop_nulls("w")
-            if not lined.height:
+            if calibration.frame["w"].null_count() == len(calibration):
                 return None
             figure.set_layout_engine("constrained")
-            draw_spread(figure, lined, calibration.units)
+            draw_spread(figure, calibration)
         else:
             draw_readings(figure.subplots(), calibration, known_readings(calibration))
         file = BytesIO()

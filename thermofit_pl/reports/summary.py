@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from thermofit_pl.formatting import count, printable, short, signed, two_digits
+from thermofit_pl.curves.line import Line
+from thermofit_pl.formatting import count, printable, signed, two_digits
 from thermofit_pl.functional.scales import SCALES, compare, same_quantity
 from thermofit_pl.reports.remarks import remarks
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
     from thermofit_pl.calibration.records import Autocorrelation
-
-__all__ = ["short", "summary"]
 
 ESTIMATE = 0.9  # autocorrelation above which even the honest uncertainties are estimates
 
@@ -37,8 +36,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
 
         return fleet_summary(calibration)
     c = calibration
-    equation = f"reference = {signed(f'{c.w:.6g}')} · indication {'−' if c.b < 0 else '+'} {abs(c.b):.6g} {c.unit}"
-    lines = [equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
+    lines = [c.equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
     lines += [*_snap(c), *remarks(c), *_log(c.diagnostics.autocorrelation), *_sgd(c)]
     return "\n".join(lines)
 
@@ -47,7 +45,7 @@ def _scale(c: Calibration) -> Iterator[str]:
     if c.units.is_temperature:
         if c.scale is not None:
             yield c.scale.sentence(c.unit) + "."
-    elif c.indication_unit in (None, c.unit) and c.snap is None:
+    elif c.indication_unit in (None, c.unit) and c.snap is None and isinstance(c.curve, Line):
         found = compare(
             c.w,
             c.b,
@@ -63,12 +61,13 @@ def _scale(c: Calibration) -> Iterator[str]:
 
 
 def _line(c: Calibration) -> str:
-    line = f"w = {short(c.w, c.u_w)} {c.units.slope}, b = {short(c.b, c.u_b)} {c.unit}"
+    line = c.quantities
     if c.finish == "snap":
         return f"{line}: exact, if it truly is that scale."
     if c.finish == "sgd":
         line += ", where SGD ended"
-    return f"{line} (in brackets: the standard uncertainty, in the last digits)." if c.u_w else f"{line}."
+    known = any(c.coefficients.u or ())
+    return f"{line} (in brackets: the standard uncertainty, in the last digits)." if known else f"{line}."
 
 
 def _readings(c: Calibration) -> str:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl import __version__
+from thermofit_pl.curves.line import Line
+from thermofit_pl.functional.conventional import conventional
 from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.functional.uncertainty import factors_of
 from thermofit_pl.metrics.least_squares import distance, rounding, steps_needed
@@ -23,6 +25,7 @@ from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.findings import largest_errors
 
 if TYPE_CHECKING:
+    from thermofit_pl.curves.base import Curve
     from thermofit_pl.functional.scales import Scale
 
 FloatArray = NDArray[np.float64]
@@ -89,16 +92,17 @@ class OptimizerOutcome:
 
 @dataclass(frozen=True)
 class Result:
-    """What a fit found of every instrument: the columns of their calibrations, each of shape ``(instruments,)``.
+    """What a fit found of every instrument: the columns of their calibrations, each of shape ``(instruments, ...)``.
 
     Attributes:
-        numbers: Floats by the keys of a calibration's file; NaN stands for null.
+        numbers: Floats by the keys of a calibration's file; NaN stands for null. Of curves other than lines also the
+            ``values``, ``u`` and ``covariance`` of the coefficients that people quote.
         whole: Whole numbers and truths by key.
         largest: Index in the sample of the reading with the largest error about the curve that is held, and that error.
-        evidence: What the readings say of the least-squares lines.
+        evidence: What the readings say of the least-squares curves.
         ended: Where the optimiser ended, if one ran.
         snap: Named scale whose exact conversion the lines are.
-        finish: What the lines are: ``least_squares``, ``sgd`` or ``snap``.
+        finish: What the curves are: ``least_squares``, ``sgd`` or ``snap``.
     """
 
     numbers: dict[str, FloatArray]
@@ -110,10 +114,15 @@ class Result:
     finish: str
 
     @property
-    def has_line(self) -> NDArray[np.bool_]:
-        """Which instruments have a line, shape ``(instruments,)``; a scale's and SGD's do without readings too."""
+    def curve(self) -> Curve:
+        """The curve of all of them."""
+        return self.evidence.moments.curve
+
+    @property
+    def has_curve(self) -> NDArray[np.bool_]:
+        """Which instruments have a curve, shape ``(instruments,)``; a scale's and SGD's do without readings too."""
         known: NDArray[np.bool_] = self.evidence.fit.w.isfinite().all(dim=-1).numpy()
-        return known & np.isfinite(self.numbers["w"])
+        return known & np.isfinite(self.numbers["w"]).reshape(len(known), -1).all(axis=1)
 
 
 def build(
@@ -124,20 +133,35 @@ def build(
     Args:
         evidence: What the readings say.
         ended: Where the optimiser ended, if one ran.
-        finish: ``least_squares``, or ``sgd`` to hold the optimiser's lines.
+        finish: ``least_squares``, or ``sgd`` to hold the optimiser's curves.
         snap: Named scale whose exact conversion to hold.
     """
-    moments, fit = evidence.moments, evidence.fit
-    exact = None if snap is None else scales_in(evidence.unit)[snap]
-    held = _held(evidence, ended if finish == "sgd" else None, exact)
-    held |= {"low": moments.lowest.numpy(), "high": moments.highest.numpy()}
-    held |= {"indication_mean": fit.pivot[:, 0].numpy(), "r_squared": fit.r_squared.numpy()}
-    below = held.pop("below_rounding").astype(bool)
-    whole = {"n": fit.n.long().numpy(), "dof": held.pop("dof").astype(np.int64), "below_rounding": below}
+    moments, fit, curve = evidence.moments, evidence.fit, evidence.moments.curve
+    scale = None if snap is None else scales_in(evidence.unit)[snap]
+    held = _held(evidence, ended if finish == "sgd" else None, scale)
+    w, b = held["w"], held["b"]
+    numbers = held | {
+        "low": moments.lowest.numpy(),
+        "high": moments.highest.numpy(),
+        "r_squared": fit.r_squared.numpy(),
+    }
+    if isinstance(curve, Line):
+        numbers |= {key: held[key][:, 0] for key in ("w", "pivot", "u_w", "cov_wb")}
+        numbers["indication_mean"] = moments.mean_indication.numpy()
+    else:
+        quoted = conventional(curve, b, w, held["pivot"], held["u_pivot"], held["U"])
+        numbers |= dict(zip(("values", "u", "covariance"), quoted, strict=True))
+    whole: dict[str, NDArray[np.int64] | NDArray[np.bool_]] = {
+        "n": fit.n.long().numpy(),
+        "dof": held["dof"].astype(np.int64),
+        "below_rounding": held["below_rounding"].astype(bool),
+        "lower_bound": held["lower_bound"].astype(bool),
+        "source": held["source"].astype(np.int64),
+    }
     return Result(
-        numbers=held,
+        numbers=numbers,
         whole=whole,
-        largest=largest_errors(evidence.sample, moments.curve, held["w"], held["b"]),
+        largest=largest_errors(evidence.sample, curve, w, b),
         evidence=evidence,
         ended=ended,
         snap=snap,
@@ -145,27 +169,38 @@ def build(
     )
 
 
-def _held(evidence: Analysis, ended: OptimizerOutcome | None, snap: Scale | None) -> dict[str, FloatArray]:
-    """Returns the lines to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
+def _held(evidence: Analysis, ended: OptimizerOutcome | None, scale: Scale | None) -> dict[str, FloatArray]:
+    """Returns the curves to hold, with their uncertainties: the exact ones, the optimiser's, or a named scale's."""
     moments, fit = evidence.moments, evidence.fit
-    held = {key: getattr(fit, key)[:, 0].numpy() for key in ("w", "u_w", "cov_wb")}
-    held |= {key: getattr(fit, key).numpy() for key in ("b", "u_b", "u_pivot", "s", "rmse", "dof", "below_rounding")}
-    held["coverage_factor"] = evidence.k
-    uncertain = ("u_w", "u_b", "cov_wb", "u_pivot")
-    if snap is not None:
-        w, b = (torch.full_like(moments.count, value) for value in (snap.w, snap.b))
+    keys = ("w", "b", "pivot", "u_pivot", "U", "u_w", "u_b", "cov_wb", "s", "rmse", "dof", "below_rounding")
+    held = {key: getattr(fit, key).numpy() for key in keys}
+    held |= {"coverage_factor": evidence.k, "u_dof": evidence.u_dof}
+    held |= {"u_reading": evidence.u_reading, "reading_dof": evidence.reading_dof}
+    held |= {"source": evidence.source, "lower_bound": evidence.lower_bound}
+    uncertain = ("u_pivot", "U", "u_w", "u_b", "cov_wb")
+    if scale is not None:
+        w, b = torch.full_like(fit.w, scale.w), torch.full_like(fit.b, scale.b)
         rmse = moments.mse(w, b).sqrt()
         exact = rmse <= rounding(moments, w, b)
-        rmse, n = torch.where(exact, 0.0, rmse), fit.n.numpy()
-        held |= dict.fromkeys(uncertain, np.zeros_like(n))
-        held |= {"w": w.numpy(), "b": b.numpy(), "s": rmse.numpy(), "rmse": rmse.numpy(), "dof": n}
-        held["coverage_factor"] = factors_of(n, np.isfinite(held["s"]) & (n > 0))
-        held["below_rounding"] = exact.numpy()
+        s, n = torch.where(exact, 0.0, rmse).numpy(), fit.n.numpy()
+        held |= {key: np.zeros_like(held[key]) for key in uncertain}
+        # about 0, as nothing is uncertain, the conversion of a number is that of its digits
+        held |= {"w": w.numpy(), "b": b.numpy(), "pivot": np.zeros_like(held["pivot"])}
+        held |= {"s": s, "u_reading": s, "rmse": s, "below_rounding": exact.numpy()}
+        held |= {key: np.zeros_like(held[key]) for key in ("source", "lower_bound")}
+        held |= {"dof": n, "u_dof": n, "reading_dof": n, "coverage_factor": factors_of(n, np.isfinite(s) & (n > 0))}
     elif ended is not None:
         rmse = moments.mse(ended.w, ended.b).sqrt()
-        held |= {"w": ended.w[:, 0].numpy(), "b": ended.b.numpy(), "rmse": rmse.numpy()}
-        for key in (*uncertain, "s", "coverage_factor"):
-            held[key] = np.where(ended.converged.numpy(), held[key], math.nan)
+        held |= {"w": ended.w.numpy(), "b": ended.b.numpy(), "rmse": rmse.numpy()}
+        converged = ended.converged.numpy()
+        for key in (*uncertain, "s", "coverage_factor", "u_dof", "u_reading", "reading_dof"):
+            of = converged.reshape(-1, *[1] * (held[key].ndim - 1))
+            held[key] = np.where(of, held[key], math.nan)
+    held["level"] = held["b"] + (held["w"] * held["pivot"]).sum(axis=-1)
+    for key, beside in (("u_dof", "coverage_factor"), ("reading_dof", "u_reading")):
+        held[key] = np.where(np.isfinite(held[beside]), held[key], math.nan)
+    held["source"] = np.where(np.isfinite(held["u_dof"]), held["source"], -1)
+    held["lower_bound"] = held["lower_bound"] & (held["source"] >= 0)
     return held
 
 

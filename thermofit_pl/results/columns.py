@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 import numpy as np
 
 from thermofit_pl.calibration.calibrations import Calibrations
-from thermofit_pl.calibration.fields import NUMBERS
+from thermofit_pl.calibration.fields import Schema, required
+from thermofit_pl.curves.line import Line
 from thermofit_pl.functional.scales import AGREES, SCALES
+from thermofit_pl.functional.uncertainty import SOURCES
 from thermofit_pl.functional.units import ABSOLUTE_ZERO
-from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY
+from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, NUMERALS
 from thermofit_pl.results.build import provenance
-from thermofit_pl.results.diagnostics import diagnostics, struct
+from thermofit_pl.results.diagnostics import diagnostics
+from thermofit_pl.results.turning import warn_of_turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +30,18 @@ if TYPE_CHECKING:
     from thermofit_pl.results.build import Result
 
 LEVEL = 0.05  # p-value from which a slope may be chance
+
+
+class Records(NamedTuple):
+    """A record of each instrument.
+
+    Attributes:
+        values: What its fields hold, by name: arrays, Polars series, or one value for all; or records again.
+        where: Which instruments have it, shape ``(instruments,)``.
+    """
+
+    values: Mapping[str, Any]
+    where: NDArray[np.bool_]
 
 
 def tabulate(
@@ -49,28 +65,28 @@ def tabulate(
 
     from thermofit_pl.calibration.parquet_file import columns
 
-    numbers, n, has_line = result.numbers, result.whole["n"], result.has_line
-
-    def column(name: str, values: Any) -> pl.Series:
-        series = pl.Series(name, values, nan_to_null=True)
-        return series.set(pl.Series(~has_line), None)
-
-    def pair(name: str, low: NDArray[np.float64], high: NDArray[np.float64]) -> pl.Series:
-        pairs = pl.Series(name, np.stack([low, high], axis=-1), dtype=pl.Array(pl.Float64, 2))
-        return pl.select(pl.when(pl.Series(np.isfinite(low) & np.isfinite(high))).then(pairs)).to_series().alias(name)
-
-    made = {name: column(name, numbers[name]) for name in NUMBERS}
-    made |= {name: pl.Series(name, values) for name, values in result.whole.items()}
-    made["indication_mean"] = pl.Series(np.where(n > 0, numbers["indication_mean"], np.nan), nan_to_null=True)
-    made["instrument"], made["status"] = pl.Series(list(instruments), dtype=pl.String), statuses(result)
-    made["indication_range"] = pair("indication_range", numbers["low"], numbers["high"])
-    for name in ("w", "b"):
-        spread = numbers["coverage_factor"] * numbers[f"u_{name}"]
-        made[f"{name}_interval"] = pair(name, numbers[name] - spread, numbers[name] + spread)
-    made |= {"scale": _scales(result, has_line), "sgd": _sgd(result, has_line)}
-    made |= {"diagnostics": diagnostics(result), "snap": _snap(result, has_line)}
-    frame = pl.DataFrame({name: made[name] for name in columns()})
+    schema, numbers, there = Schema(result.curve), result.numbers, result.has_curve
+    everywhere = np.ones_like(there)
+    values: dict[str, Any] = {
+        name: _where(numbers[name], there) for name in (*schema.numbers, *schema.vectors) if name != "indication_mean"
+    }
+    values |= result.whole | {"instrument": list(instruments), "status": statuses(result)}
+    if "indication_mean" in schema.own:
+        values["indication_mean"] = _where(numbers["indication_mean"], result.whole["n"] > 0)
+        for name in ("w", "b"):
+            values[f"{name}_interval"] = _interval(result, numbers[name], numbers[f"u_{name}"])
+    else:
+        values["conventional"] = _quoted(result)
+    values["indication_range"] = _finite(np.stack([numbers["low"], numbers["high"]], axis=-1))
+    values["source"] = pl.Series([*SOURCES, None]).gather(result.whole["source"] % (len(SOURCES) + 1))  # −1: none
+    values |= {"scale": _scales(result), "sgd": _sgd(result), "diagnostics": diagnostics(result)}
+    rmse_free = result.evidence.fit.rmse.numpy()
+    values["snap"] = Records({"scale": result.snap, "rmse_free": rmse_free}, there & (result.snap is not None))
+    frame = pl.DataFrame(
+        {name: _column(schema, hint, values[name], everywhere) for name, hint in columns(schema).items()}
+    )
     common = {
+        "curve": result.curve,
         "coverage_probability": COVERAGE_PROBABILITY,
         "finish": result.finish,
         **vars(source),
@@ -78,7 +94,9 @@ def tabulate(
         "instrument_column": instrument_column,
         "common": result.evidence.common,
     }
-    return Calibrations(frame, common)
+    made = Calibrations(frame, common)
+    warn_of_turns(made)
+    return made
 
 
 def single(result: Result, source: Source, *, lightning: str | None = None) -> Calibration:
@@ -95,47 +113,91 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
     sgd = found.sgd
     if sgd is not None and result.ended is not None and not sgd.converged:
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
-    scale = result.evidence.differences.verdict() if result.evidence.unit in ABSOLUTE_ZERO else None
+    scale = result.evidence.differences.verdict() if found.scale is not None else None
     return dataclasses.replace(found, scale=scale, sgd=sgd)
 
 
 def statuses(result: Result) -> pl.Series:
-    """Says of each instrument ``ok``, or why it has no line, or what its line lacks."""
+    """Says of each instrument ``ok``, or why it has no curve, or what its curve lacks."""
     import polars as pl
 
-    n, has_line, fit = result.whole["n"], result.has_line, result.evidence.fit
-    level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL)
-    equal_references = has_line & (fit.w == 0).all(dim=-1).numpy() & (fit.rmse == 0).numpy()
+    n, there, fit, free = result.whole["n"], result.has_curve, result.evidence.fit, result.curve.free
+    least, line = NUMERALS.get(len(free), str(len(free))), isinstance(result.curve, Line)
+    level = np.isfinite(result.evidence.slope_p) & (result.evidence.slope_p >= LEVEL) & line
+    equal_references = there & (fit.w == 0).all(dim=-1).numpy() & (fit.rmse == 0).numpy()
     reasons = [
         (n == 0, "no readings"),
-        (n == 1, "fewer than two readings"),
-        (~has_line, "equal indications"),
+        (n < len(free), f"fewer than {least} readings"),
+        (~there, "equal indications" if line else "readings that don't tell every coefficient"),
         (equal_references, "equal references"),
-        (n == 2, "two readings: no uncertainty"),
+        (n == len(free), f"{least} {'reading' if len(free) == 1 else 'readings'}: no uncertainty"),
         (level, "slope not significant"),
     ]
     chosen = np.select([where for where, _ in reasons], range(len(reasons)), len(reasons))
     return pl.Series("status", [*(reason for _, reason in reasons), "ok"]).gather(chosen)
 
 
-def _scales(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
+def _column(schema: Schema, hint: Any, values: Any, where: NDArray[np.bool_]) -> pl.Series:
+    """A column of the type that a field has, null where there is nothing, or a number isn't known."""
     import polars as pl
 
-    differences, names = result.evidence.differences, pl.Series(list(SCALES))
-    has_line = has_line & (result.evidence.unit in ABSOLUTE_ZERO)
+    if values is None:
+        return pl.repeat(None, len(where), eager=True, dtype=pl.Null)
+    hint = required(hint)
+    if isinstance(values, Records):
+        columns = {name: _column(schema, of, values.values[name], where) for name, of in schema.of(hint).items()}
+        nested = pl.DataFrame(columns).to_struct()
+        return pl.select(pl.when(pl.Series(values.where)).then(nested)).to_series()
+    if get_origin(hint) is tuple and isinstance(values, np.ndarray):
+        known = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        series = pl.Series(values, dtype=pl.Array(pl.Float64, values.shape[1:]))
+        return series if known.all() else pl.select(pl.when(pl.Series(known)).then(series)).to_series()
+    if isinstance(values, (str, int, float, list)) and not (isinstance(values, list) and hint is str):
+        series = pl.Series([values])
+        return series.new_from_index(0, len(where))
+    return pl.Series(values, nan_to_null=True) if isinstance(values, np.ndarray) else pl.Series(values)
+
+
+def _where(values: NDArray[np.float64], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Numbers, NaN where there is no curve."""
+    return values if there.all() else np.where(there.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _interval(result: Result, values: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ends of intervals at the coverage probability, along a last axis."""
+    k = result.numbers["coverage_factor"].reshape(-1, *[1] * (values.ndim - 1))
+    return np.stack([values - k * u, values + k * u], axis=-1)
+
+
+def _quoted(result: Result) -> Records:
+    numbers = result.numbers
+    values = {name: numbers[name] for name in ("values", "u", "covariance")}
+    intervals = _interval(result, numbers["values"], numbers["u"])
+    return Records(values | {"names": list(result.curve.conventional_names), "intervals": intervals}, result.has_curve)
+
+
+def _scales(result: Result) -> Records | None:
+    import polars as pl
+
+    if not isinstance(result.curve, Line) or result.evidence.unit not in ABSOLUTE_ZERO:
+        return None
+    differences, names, there = result.evidence.differences, pl.Series(list(SCALES)), result.has_curve
     # an instrument without a line compares with nothing
-    nearest = np.where(has_line[:, None], differences.largest, 0.0).argmin(axis=1)
+    nearest = np.where(there[:, None], differences.largest, 0.0).argmin(axis=1)
     row = np.arange(len(nearest))
-    return struct(
-        "scale",
-        has_line,
-        nearest=names.gather(nearest),
-        near=pl.Series(differences.near),
-        exact=pl.Series(differences.exact),
-        agreeing=_agreeing(np.nan_to_num(differences.p) >= AGREES, differences.largest),
-        difference=pl.Series(differences.largest[row, nearest], nan_to_null=True),
-        p=pl.Series(differences.p[row, nearest], nan_to_null=True),
-    )
+    values = {
+        "nearest": names.gather(nearest),
+        "near": differences.near,
+        "exact": differences.exact,
+        "agreeing": _agreeing(np.nan_to_num(differences.p) >= AGREES, differences.largest),
+        "difference": differences.largest[row, nearest],
+        "p": differences.p[row, nearest],
+    }
+    return Records(values, there)
 
 
 def _agreeing(agrees: NDArray[np.bool_], difference: NDArray[np.float64]) -> pl.Series:
@@ -155,37 +217,22 @@ def _agreeing(agrees: NDArray[np.bool_], difference: NDArray[np.float64]) -> pl.
     return pl.Series(lists, dtype=pl.List(pl.String)).gather(which)
 
 
-def _sgd(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
+def _sgd(result: Result) -> Records | None:
     import polars as pl
 
-    ended = result.ended
+    ended, fit = result.ended, result.evidence.fit
     if ended is None:
-        return pl.Series("sgd", [None] * len(has_line), dtype=pl.Struct({"w": pl.Float64}))
-    w, b, loss, away, converged, more = (
-        tensor.numpy() for tensor in (ended.w[:, 0], ended.b, ended.loss, ended.distance, ended.converged, ended.more)
-    )
+        return None
+    values: dict[str, Any] = {
+        name: getattr(ended, name).numpy() for name in ("w", "b", "loss", "distance", "converged")
+    }
+    values |= {"distance_w": (ended.w - fit.w).numpy(), "distance_b": (ended.b - fit.b).numpy()}
+    if isinstance(result.curve, Line):
+        values |= {name: values[name][:, 0] for name in ("w", "distance_w")}
+    more, converged = ended.more.numpy(), values["converged"]
     known = ~converged & (more < 1e15)
     needed = pl.Series(np.where(known, more, -1).astype(np.int64))
-    return struct(
-        "sgd",
-        has_line,
-        w=pl.Series(w),
-        b=pl.Series(b),
-        loss=pl.Series(loss),
-        steps=pl.repeat(ended.steps, len(w), eager=True, dtype=pl.Int64),
-        learning_rate=pl.repeat(ended.learning_rate, len(w), eager=True, dtype=pl.Float64),
-        converged=pl.Series(converged),
-        distance=pl.Series(away),
-        distance_w=pl.Series(w - result.evidence.fit.w[:, 0].numpy()),
-        distance_b=pl.Series(b - result.evidence.fit.b.numpy()),
-        steps_needed=needed.set(needed < 0, None),
-        advice=pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64)),
-    )
-
-
-def _snap(result: Result, has_line: NDArray[np.bool_]) -> pl.Series:
-    import polars as pl
-
-    here = has_line if result.snap is not None else np.zeros_like(has_line)
-    scale = pl.repeat(result.snap, len(here), eager=True, dtype=pl.String)
-    return struct("snap", here, scale=scale, rmse_free=pl.Series(result.evidence.fit.rmse.numpy(), nan_to_null=True))
+    values |= {"steps": ended.steps, "learning_rate": ended.learning_rate}
+    values["steps_needed"] = needed.set(needed < 0, None)
+    values["advice"] = pl.Series([ended.advice(None), None], dtype=pl.String).gather(converged.astype(np.int64))
+    return Records(values, result.has_curve)

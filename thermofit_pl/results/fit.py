@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from thermofit_pl.calibration.records import Source
+from thermofit_pl.curves.base import Curve
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.arrays import arrays, numbers
 from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, as_unit
@@ -38,6 +39,7 @@ def fit(
     indication: ArrayLike,
     reference: ArrayLike,
     *,
+    curve: Curve | None = None,
     time: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
@@ -50,6 +52,7 @@ def fit(
     reference: ArrayLike,
     instrument: ArrayLike,
     *,
+    curve: Curve | None = None,
     time: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
@@ -63,6 +66,7 @@ def fit(
     *,
     indication: str,
     reference: str,
+    curve: Curve | None = None,
     time: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
@@ -77,6 +81,7 @@ def fit(
     indication: str,
     reference: str,
     instrument: str,
+    curve: Curve | None = None,
     time: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
@@ -84,9 +89,14 @@ def fit(
 
 
 def fit(
-    *readings: Any, time: Any = None, unit: str = CELSIUS, indication_unit: str | None = None, **named: Any
+    *readings: Any,
+    curve: Curve | None = None,
+    time: Any = None,
+    unit: str = CELSIUS,
+    indication_unit: str | None = None,
+    **named: Any,
 ) -> Calibration | Calibrations:
-    """Calibrates one or many instruments with readings in memory: the least-squares line, without a Trainer.
+    """Calibrates one or many instruments with readings in memory: the least-squares curve, without a Trainer.
 
     It is ``fit(indication, reference)``, or ``fit(indication, reference, instrument)``, with arrays: NumPy's (masks are
     honoured), torch's, lists, columns of pandas, Polars or Arrow. Or it is
@@ -95,6 +105,7 @@ def fit(
 
     Args:
         readings: The arrays; or one table, of which the other arguments name columns.
+        curve: The curve, such as ``Polynomial(2)`` of ``thermofit_pl.curves``; None is the straight line.
         time: When each reading was taken, shape ``(N,)`` [s], or dates, or ISO text. It says that the readings are a
             log: neighbours in time are then not taken as independent.
         unit: The references': ``°C``, ``°F``, ``K``, ``hPa``, ...
@@ -106,7 +117,7 @@ def fit(
         The calibration; with ``instrument``, those of all.
 
     Raises:
-        InputError: If a value is missing or not finite, or the readings of a single instrument have no line.
+        InputError: If a value is missing or not finite, or the readings of a single instrument don't tell the curve.
 
     Example:
         >>> calibration = fit([35.7, 55.9, 58.2, 81.9], [0.5, 14.0, 15.0, 28.0])
@@ -115,7 +126,12 @@ def fit(
         >>> table = {"shown": [35.7, 55.9, 58.2, 81.9], "celsius": [0.5, 14.0, 15.0, 28.0]}
         >>> fit(table, indication="shown", reference="celsius").w == calibration.w
         True
+        >>> from thermofit_pl.curves import Offset
+        >>> fit([20.1, 21.2, 22.0], [20.0, 21.0, 21.9], curve=Offset()).equation
+        'reference = indication − 0.133333 °C'
     """
+    if curve is not None and not isinstance(curve, Curve):
+        raise TypeError(f"fit() expected an instance of a curve of thermofit_pl.curves as curve, but got {curve!r}")
     given, columns = _given(readings, named, time)
     x, y = (_column(role, given[role]) for role in ("indication", "reference"))
     if len(x) != len(y):
@@ -139,7 +155,7 @@ def fit(
         unit=unit,
         indication_unit=indication_unit,
     )
-    accumulator = Accumulator(fleet=codes is not None, log=times is not None)
+    accumulator = Accumulator(fleet=codes is not None, log=times is not None, curve=curve)
     for block in _blocks(x, y, times, codes):
         accumulator.add("train", block)
     accumulator.flush()
