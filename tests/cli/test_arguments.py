@@ -1,14 +1,14 @@
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 import yaml  # type: ignore[import-untyped]  # it ships no types
-from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 from running import run, table
 
-from thermofit_pl.cli.arguments import arrange, split_off, whole_numbers_first
+from thermofit_pl.cli.arguments import arrange, split_off
+from thermofit_pl.cli.building import BatchTrainer
 from thermofit_pl.errors import InputError
 
 
@@ -127,15 +127,15 @@ def test_a_scheduler_alone_gets_plain_sgd(capsys: pytest.CaptureFixture[str]) ->
     assert written["optimizer"]["init_args"]["lr"] == 0.02
 
 
-def test_one_is_a_whole_number_whatever_typing_has_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    hints = Trainer.__init__.__annotations__
-    monkeypatch.setitem(hints, "limit_val_batches", float | int | None)
-    monkeypatch.setitem(hints, "val_check_interval", float | int | str | None)
-    whole_numbers_first()
-    assert get_args(hints["limit_val_batches"]) == (int, float, type(None))
-    assert get_args(hints["val_check_interval"]) == (int, float, str, type(None))
+@pytest.mark.parametrize(
+    "option", ["limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"]
+)
+def test_one_is_one_batch_whatever_typing_has_cached(option: str) -> None:
+    hint = get_type_hints(BatchTrainer.__init__)[option]
+    assert get_args(hint)[:2] == (int, float)
     parser = LightningArgumentParser()
-    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_lightning_class_args(BatchTrainer, "trainer")
     for typed, meant in (("1", int), ("0.5", float), ("1.0", float)):
-        found = parser.parse_args([f"--trainer.limit_val_batches={typed}"]).trainer.limit_val_batches
+        found = parser.parse_args([f"--trainer.{option}={typed}"]).trainer[option]
         assert (found, type(found)) == (float(typed), meant)
+    assert type(parser.parse_args(["--trainer.val_check_interval=1"]).trainer.val_check_interval) is int

@@ -197,6 +197,20 @@ def test_going_on_with_other_readings_is_refused(capsys: pytest.CaptureFixture[s
     assert "expected the readings that the checkpoint was made from, but readings.csv holds others" in ended.err
 
 
+def test_a_curve_is_named_shortly_and_a_misspelt_one_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--data.normalization=standard", "--trainer.max_epochs=1"]
+    refused(
+        run(capsys, "fit", *table(), *options, "--model.curve=Polynomal"),
+        "--model.curve: expected the name of a class of Curve, but got Polynomal; did you mean Polynomial?",
+        "There are Beta,",
+        "Line, Offset, Polynomial, Proportional",
+    )
+    refused(
+        run(capsys, "fit", *table(), *options, "--model.curve=Polynomial", "--model.curve.degree=40"),
+        "Polynomial: expected a degree from 2 to 10, but got 40",
+    )
+
+
 @pytest.mark.parametrize("words", [[], ["--optimizer=Adam", *SHORT], ["--data.batch_size=6"]])
 def test_more_epochs_go_on_as_if_there_had_been_no_pause(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fit", *table(), *words, "--trainer.max_epochs=5").code == 0

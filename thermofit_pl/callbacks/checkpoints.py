@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from thermofit_pl.distributed.signals import Signals, Stopped
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.files import atomic_write, is_unfinished
 from thermofit_pl.formatting import printable
 
@@ -29,7 +29,9 @@ def newest_checkpoint(root: Path) -> Path:
     finished = (path for path in root.glob("*/*/checkpoints/*.ckpt") if not is_unfinished(path))
     found = [(path.stat().st_mtime_ns, path) for path in finished]
     if not found:
-        raise InputError(f"--ckpt_path last: expected a checkpoint of an earlier fit under {root}/, but there is none")
+        raise InputError(
+            Setting("ckpt_path", "last"), f": expected a checkpoint of an earlier fit under {root}/, but there is none"
+        )
     return max(found)[1]
 
 
@@ -46,20 +48,24 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if os.environ.get(LIFTED, "").lower() in ("1", "y", "yes", "true"):
         raise InputError(f"{LIFTED}: expected it unset, since it lets a checkpoint run code; unset it")
     if "://" in str(path) or str(path).startswith(ADDRESSES):
-        raise InputError(f"--ckpt_path: expected a file on this computer, but got {name}; download it first")
+        raise InputError(Setting("ckpt_path"), f": expected a file on this computer, but got {name}; download it first")
     if not path.is_file():
-        raise InputError(f"--ckpt_path: expected a checkpoint, but there is no file {name}; last is the newest run's")
+        raise InputError(
+            Setting("ckpt_path"), f": expected a checkpoint, but there is no file {name}; last is the newest run's"
+        )
     try:
         checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         w, b = checkpoint["state_dict"]["w"], checkpoint["state_dict"]["b"]
         same = w.shape[:1] == b.shape and w.ndim in (1, 2)  # before curves, a line had a number an instrument
     except Exception as error:  # a damaged or hostile file fails in many ways
         what = "it carries code" if "Weights only" in str(error) else type(error).__name__
-        raise InputError(f"--ckpt_path: expected a checkpoint of a fit, but could not load {name} ({what})") from error
+        raise InputError(
+            Setting("ckpt_path"), f": expected a checkpoint of a fit, but could not load {name} ({what})"
+        ) from error
     if not same:
         raise InputError(
-            f"--ckpt_path: expected w and b of as many instruments in {name}, but got {tuple(w.shape)} and "
-            f"{tuple(b.shape)}"
+            Setting("ckpt_path"),
+            f": expected w and b of as many instruments in {name}, but got {tuple(w.shape)} and {tuple(b.shape)}",
         )
     return checkpoint
 
@@ -67,8 +73,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def broken(error: BaseException) -> InputError:
     """Says that a checkpoint could be loaded, but is not what a fit saved."""
     return InputError(
-        "--ckpt_path: expected a checkpoint of such a fit, but it holds something else "
-        f"({type(error).__name__}: {error}); take it from its run again"
+        Setting("ckpt_path"),
+        f": expected a checkpoint of such a fit, but it holds something else ({type(error).__name__}: {error}); "
+        "take it from its run again",
     )
 
 
@@ -84,8 +91,9 @@ class LocalCheckpointIO(TorchCheckpointIO):
         place, state = Path(path), checkpoint["state_dict"]
         if not all(bool(state[name].isfinite().all()) for name in ("w", "b")):
             raise InputError(
-                "--model.learning_rate: expected one with which the optimiser converges, but w and b were infinite "
-                f"before {place.name} was saved; lower it"
+                Setting("learning_rate"),
+                ": expected one with which the optimiser converges, but w and b were infinite before "
+                f"{place.name} was saved; lower it",
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()  # in memory first: torch tells a full disk by a RuntimeError

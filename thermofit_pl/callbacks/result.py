@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
+from thermofit_pl.errors import Setting
 from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.build import OptimizerOutcome, build
 from thermofit_pl.results.columns import single, tabulate
@@ -30,16 +32,18 @@ class WriteCalibration(Callback):
     Args:
         folder: The run's.
         csv: Whether a fleet's calibrations are written as CSV too.
+        name: Names a setting that advice speaks of.
 
     Attributes:
         calibration: The result, once the training has ended.
         path: Where it was written.
     """
 
-    def __init__(self, folder: Path, csv: bool = False) -> None:
+    def __init__(self, folder: Path, csv: bool = False, name: Callable[[Setting], str] = str) -> None:
         self.path = folder / "calibration.json"
         self.calibration: Calibration | Calibrations | None = None
         self._csv = csv
+        self._name = name
         self._evidence: Future[Analysis] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,7 +63,7 @@ class WriteCalibration(Callback):
         module = calibration_module(pl_module)
         result = build(
             self._evidence.result(),
-            ended=ended(module, data, trainer.optimizers[0]),
+            ended=ended(module, data, trainer.optimizers[0], self._name),
             finish="least_squares" if module.finish == "least_squares" else "sgd",
             snap=module.snap,
         )
@@ -82,7 +86,12 @@ class WriteCalibration(Callback):
                 self.calibration.save(self.path.with_suffix(".csv"))
 
 
-def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.optim.Optimizer) -> OptimizerOutcome:
+def ended(
+    module: CalibrationModule,
+    data: ReadingsDataModule,
+    optimizer: torch.optim.Optimizer,
+    name: Callable[[Setting], str] = str,
+) -> OptimizerOutcome:
     """Compares where the optimiser ended with the least-squares lines."""
     raw = data.moments["train"]
     w, b = (value.cpu() for value in module.raw)
@@ -95,15 +104,21 @@ def ended(module: CalibrationModule, data: ReadingsDataModule, optimizer: torch.
         tolerance=tolerances(raw, data.line, module.tolerance),
         steps=module.steps,
         learning_rate=float(optimizer.param_groups[0]["lr"]),
-        advice=lambda more: _advice(module, data, more),
+        advice=lambda more: _advice(module, data, more, name),
     )
 
 
-def _advice(module: CalibrationModule, data: ReadingsDataModule, steps: int | None) -> str:
+def _advice(
+    module: CalibrationModule, data: ReadingsDataModule, steps: int | None, name: Callable[[Setting], str]
+) -> str:
     if steps is not None:
         epochs = -(-(module.steps + steps) // module.steps_per_epoch)
-        more = f"--trainer.max_epochs {epochs}"
-        return more if data.normalization_rule == "standard" else f"{more}, or --data.normalization standard"
+        more = name(Setting("max_epochs", epochs))
+        return (
+            more
+            if data.normalization_rule == "standard"
+            else f"{more}, or {name(Setting('normalization', 'standard'))}"
+        )
     if data.batch_size is not None:
         return "more epochs, larger batches or a learning rate that falls; mini-batches go on wandering about the line"
-    return "more steps (--trainer.max_epochs) or another learning rate"
+    return f"more steps ({name(Setting('max_epochs'))}) or another learning rate"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from jsonargparse import dict_to_namespace
-from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from thermofit_pl.callbacks.checkpoints import load_checkpoint, newest_checkpoint
 from thermofit_pl.cli.about import TRAINING
 from thermofit_pl.cli.parse_errors import sentence
+from thermofit_pl.cli.private import explain, options_of
 from thermofit_pl.cli.run_folder import ROOT
 from thermofit_pl.cli.trust import read_configuration, refuse_foreign_code
+from thermofit_pl.curves.base import from_record
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import printable
 
@@ -52,24 +54,20 @@ class Parser(LightningArgumentParser):
         """Raises what went wrong as one sentence, with the nearest option to one that does not exist."""
         if not self.exit_on_error:  # one of jsonargparse's own, for a class: the outer one knows the option
             super().error(message, ex)
-        raise InputError(sentence(message, self.known or list(self._option_string_actions), TRAINING)) from ex
+        raise InputError(sentence(message, self.known or options_of(self), TRAINING)) from ex
 
     def explain(self) -> list[str]:
         """Puts our own words where Lightning's don't hold, and returns all options."""
-        for action in self._actions:
-            action.help = HELP.get(action.dest, action.help)
-        # the data's and the module's before Lightning's, which are 400 lines
-        self._action_groups = sorted(self._action_groups, key=_place_in_help)
-        return list(self._option_string_actions)
+        explain(self, HELP, _place_in_help)
+        return options_of(self)
 
 
-def _place_in_help(group: Any) -> int:
-    """Where a group of options stands in --help."""
-    names = [action.dest for action in group._group_actions]
+def _place_in_help(title: str | None, names: list[str]) -> int:
+    """Where a group of options stands in --help: the data's and the module's before Lightning's 400 lines."""
     for place, kind in enumerate(("data", "model")):
         if any(name.split(".")[0] == kind for name in names):
             return place + 1
-    return 0 if group.title in ("positional arguments", "options") else 3
+    return 0 if title in ("positional arguments", "options") else 3
 
 
 def arrange(argv: list[str]) -> list[str]:
@@ -118,7 +116,7 @@ def _own_settings(command: str, checkpoint: Path, typed: list[str]) -> list[str]
     own = checkpoint.parent.parent / "config.yaml"
     if command == "fit":
         if not own.is_file():
-            return _hyper_parameters(checkpoint)
+            return _hyper_parameters(checkpoint, typed)
         if not any(Path(value).resolve() == own.resolve() for _, value in split_off(typed, FIRST[:2])[0]):
             refuse_foreign_code(own, typed)
         return ["--config", str(own)]
@@ -146,19 +144,22 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield f"{before}{name}", value
 
 
-def _hyper_parameters(checkpoint: Path) -> list[str]:
+def _hyper_parameters(checkpoint: Path, typed: list[str]) -> list[str]:
     """Returns what a checkpoint that stands alone says of its module."""
-    settings = load_checkpoint(checkpoint).get("hyper_parameters", {})
-    plain = isinstance(settings, dict) and all(
-        isinstance(name, str) and (value is None or isinstance(value, bool | int | float | str))
-        for name, value in settings.items()
-    )
-    if not plain:
+    loaded = load_checkpoint(checkpoint)
+    settings = loaded.get("hyper_parameters", {})
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+        settings = {"": ()}
+    settings = {name: value for name, value in settings.items() if name[:1] != "_" and name != "curve"}
+    if not all(value is None or isinstance(value, bool | int | float | str) for value in settings.values()):
         raise InputError(
             f"--ckpt_path: expected plain settings of a module in {printable(checkpoint)}, but got others; "
             "take the checkpoint from its run again"
         )
-    return [f"--model.{name}={_word(value)}" for name, value in settings.items() if not name.startswith("_")]
+    words = [f"--model.{name}={_word(value)}" for name, value in settings.items()]
+    if loaded.get("curve") is not None and not any(word.startswith("--model.curve") for word in typed):
+        words.append(f"--model.curve={json.dumps(from_record(loaded['curve']).record())}")
+    return words
 
 
 def _word(value: object) -> str:
@@ -193,22 +194,6 @@ def settle_learning_rate(config: Any, parse_typed: Callable[[], Any]) -> None:
             "--optimizer.lr and --model.learning_rate: expected one of them, or the same number, but got "
             f"{init.lr:g} and {config.model.learning_rate:g}"
         )
-
-
-def whole_numbers_first() -> None:
-    """Lets Trainer's options that take a whole number or a share, such as limit_val_batches, take 1 for one batch.
-
-    Python's typing keeps whichever of Union[int, float] and Union[float, int] a process named first, and gives it for
-    the other. Where some package named float first, jsonargparse would read 1 as 1.0, which means all batches.
-    """
-    hints = Trainer.__init__.__annotations__
-    for name, hint in hints.items():
-        kinds = get_args(hint)
-        if int in kinds and float in kinds:
-            ordered: Any = int | float
-            for kind in kinds:
-                ordered = ordered if kind in (int, float) else ordered | kind
-            hints[name] = ordered
 
 
 def parser_kwargs(command: str) -> dict[str, Any]:

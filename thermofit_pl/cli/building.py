@@ -11,6 +11,43 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler
 
+Share = int | float | None
+
+
+class BatchTrainer(Trainer):
+    """Lightning's Trainer, of which a whole number of batches is one: 1 is one batch, and 1.0 all of them.
+
+    Lightning annotates these options by ``Union[int, float]``, for which Python's typing gives ``Union[float, int]``
+    where another package has named that first; jsonargparse would then read 1 as 1.0.
+
+    Args:
+        limit_train_batches: How many mini-batches of an epoch are trained on: a number of them, or a share such as 0.5.
+        limit_val_batches: How many batches are scored in a validation: a number of them, or a share.
+        limit_test_batches: How many batches are scored in a test: a number of them, or a share.
+        limit_predict_batches: How many batches are predicted: a number of them, or a share.
+        val_check_interval: After how many mini-batches, or which share of an epoch, readings are scored.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limit_train_batches: Share = None,
+        limit_val_batches: Share = None,
+        limit_test_batches: Share = None,
+        limit_predict_batches: Share = None,
+        val_check_interval: int | float | str | dict[str, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *args,
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            limit_predict_batches=limit_predict_batches,
+            val_check_interval=val_check_interval,
+            **kwargs,
+        )
+
 
 def listed(value: Any) -> list[Any]:
     """Returns one value, several or none as a list."""

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from thermofit_pl.formatting import printable
 
+FEW = 16  # classes that a sentence can list
 NAMES = {
     "float": "a number",
     "int": "a whole number",
@@ -116,4 +117,6 @@ def _unknown_class(key: str, value: str, bases: list[str]) -> str:
             waiting += kinds if len(known) < 500 else []
     near = get_close_matches(value.lower(), known, n=1)
     hint = f"did you mean {known[near[0]]}?" if near else "--help lists those that are known"
+    if len(known) < FEW:
+        hint = f"{f'{hint} There' if near else 'there'} are {', '.join(sorted(known.values()))}"
     return f"--{key}: expected the name of a class of {base.rpartition('.')[2] or 'its kind'}, but got {value}; {hint}"

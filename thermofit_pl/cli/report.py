@@ -14,8 +14,11 @@ from thermofit_pl.callbacks.predictions import WritePredictions
 from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.scores import WriteScores
 from thermofit_pl.callbacks.tensorboard import Curves
+from thermofit_pl.cli.option_names import training_option
 from thermofit_pl.cli.run_folder import ROOT
+from thermofit_pl.errors import Setting
 from thermofit_pl.formatting import count, printable
+from thermofit_pl.functional.units import other_unit
 from thermofit_pl.metrics.scores import InstrumentScores
 from thermofit_pl.reports import figures as drawing
 from thermofit_pl.reports.summary import summary
@@ -46,8 +49,8 @@ def report(trainer: Trainer, *, command: str, figures: bool) -> None:
         return
     for sentence in trainer.datamodule.left_out:  # type: ignore[attr-defined]  # set by the connector too
         print(sentence)
-    for sentence in trainer.datamodule.other_units:  # type: ignore[attr-defined]
-        print(sentence, file=sys.stderr)
+    for name, unit, argument in trainer.datamodule.other_units:  # type: ignore[attr-defined]
+        print(other_unit(name, unit, training_option(Setting(argument))), file=sys.stderr)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by the connector, not in the class
     if command in ("validate", "test"):
         print_scores(trainer, command)

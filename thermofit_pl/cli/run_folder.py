@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from thermofit_pl.cli.private import name_run, next_version
 from thermofit_pl.distributed.environment import is_first
 from thermofit_pl.errors import InputError
 from thermofit_pl.files import is_unfinished, sweep
@@ -36,7 +37,7 @@ class RunFolder:
         self._made: list[Path] = []
         for logger in self._loggers:
             if logger.name == UNNAMED:
-                logger._name = command
+                name_run(logger, command)
         self.path = self._place()
 
     @property
@@ -100,8 +101,7 @@ class RunFolder:
         """Returns a folder that isn't there yet; gives loggers whose own is there already another version."""
         for logger in self._loggers:
             if Path(logger.log_dir).exists():
-                logger._version = None
-                logger._version = logger._get_next_version()
+                next_version(logger)
         if self._loggers:
             return Path(self._loggers[0].log_dir)
         versions = [entry.name[8:] for entry in self._parent.glob("version_*")]

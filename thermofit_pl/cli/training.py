@@ -30,11 +30,11 @@ from thermofit_pl.cli.arguments import (
     parser_kwargs,
     settle_learning_rate,
     split_off,
-    whole_numbers_first,
 )
-from thermofit_pl.cli.building import about_trainer, listed, optimizer_of, place_files
+from thermofit_pl.cli.building import BatchTrainer, about_trainer, listed, optimizer_of, place_files
 from thermofit_pl.cli.columns import print_columns
 from thermofit_pl.cli.option_names import training_option
+from thermofit_pl.cli.private import TypedCLI, interpreter_flags
 from thermofit_pl.cli.report import report
 from thermofit_pl.cli.run_folder import ROOT, RunFolder
 from thermofit_pl.cli.trust import misshapen, read_configuration
@@ -66,11 +66,17 @@ FIXED: dict[str, dict[str, Any]] = {
 }
 
 
-class CLI(LightningCLI):
-    """LightningCLI with one folder for each run, and without what it does silently wrong."""
+class CLI(TypedCLI):
+    """Runs a training command: LightningCLI with one folder for each run, and without what it does silently wrong.
 
-    command: str
-    signals: Signals
+    Args:
+        args: The command and its options.
+        signals: Those that ask to stop.
+
+    Raises:
+        BaseException: What the run ended with, once what it had begun is cleaned up.
+    """
+
     checkpoint: dict[str, Any] | None = None
     folder: RunFolder | None = None
     written: WriteCalibration
@@ -78,12 +84,32 @@ class CLI(LightningCLI):
     built: Trainer | None = None
     curves: Curves | None = None
 
+    def __init__(self, args: list[str], signals: Signals) -> None:
+        self.command, self.signals, self.fixed = args[0], signals, FIXED[args[0]]
+        try:
+            super().__init__(
+                CalibrationModule,
+                ReadingsDataModule,
+                save_config_callback=None,
+                trainer_class=BatchTrainer,
+                seed_everything_default=False,
+                parser_class=Parser,
+                parser_kwargs=parser_kwargs(self.command),
+                args=args,
+            )
+            barrier()
+        except BaseException as error:
+            ended = self._clean_up(error)
+            if ended is error:
+                raise
+            raise ended from error
+
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static, with all of them
         """Names the command, and the arguments of Trainer's method that are no options.
 
         The parsers of the others would take 0.3 s, a tenth of a fit's start.
         """
-        return {self.command: LightningCLI.subcommands()[self.command] | set(FIXED[self.command])}
+        return {self.command: LightningCLI.subcommands()[self.command] | set(self.fixed)}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the options that are neither the Trainer's nor the module's nor the data's."""
@@ -97,11 +123,9 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the arguments, and keeps them to look up what was typed."""
         assert isinstance(parser, Parser)
-        for name, command in self._subcommand_parsers.items():
-            assert isinstance(command, Parser)
-            options = command.explain()
-            if name == args[0]:
-                parser.known = options
+        command = self.parser_of(self.command)
+        assert isinstance(command, Parser)
+        parser.known = command.explain()
         self.args = args
         for option, file in split_off(args, FIRST[:2])[0]:
             read_configuration(Path(file), option)
@@ -112,13 +136,6 @@ class CLI(LightningCLI):
         except (*BROKEN, RecursionError) as error:  # jsonargparse's own, where it expects another structure
             raise misshapen(args[0], error) from error
 
-    def _parse_ckpt_path(self) -> None:
-        """Leaves the settings as typed: Lightning would let those of the checkpoint win over them."""
-
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        """Adds what is not the user's to choose."""
-        return super()._prepare_subcommand_kwargs(subcommand) | FIXED[subcommand]
-
     def before_instantiate_classes(self) -> None:
         """Settles the learning rate, and looks at the checkpoint before anything is built."""
         config = self.config[self.subcommand]
@@ -127,7 +144,7 @@ class CLI(LightningCLI):
         refuse_precision(config.trainer.precision, config.model.dtype)
         settle_learning_rate(config, lambda: self.parser.parse_args(self.args, defaults=False)[self.command])
         try:
-            self.text = self._parser(self.subcommand).dump(config, skip_none=False)
+            self.text = self.parser_of(self.command).dump(config, skip_none=False)
         except ValueError as error:
             raise InputError(f"--trainer: expected options that a configuration can hold, but got {error}") from error
         if config.ckpt_path:
@@ -149,13 +166,14 @@ class CLI(LightningCLI):
         except InputError:
             raise
         except (ValueError, TypeError, ImportError) as error:
-            named = [name for name in ("optimizer", "lr_scheduler") if self._get(self.config, name) is not None]
+            typed = self.config[self.command]
+            named = [name for name in ("optimizer", "lr_scheduler") if typed.get(name) is not None]
             about = ", ".join(f"--{name}" for name in named) or "options"
             raise InputError(f"{about}: expected arguments that fit together, but got {error}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the Trainer with the logger, the callbacks and the files of a run, all in one folder."""
-        config = self._get(self.config_init, "trainer")
+        config = self.options["trainer"]
         if config["max_epochs"] is None and config["max_steps"] == -1 and config["max_time"] is None:
             config["max_epochs"] = EPOCHS
         if config["accelerator"] == "auto" and not torch.cuda.is_available():
@@ -165,7 +183,7 @@ class CLI(LightningCLI):
         if count > 1 and launched() is None:
             from thermofit_pl.distributed.launch import launch
 
-            launch(PROGRAM, self.args, count)
+            launch([*interpreter_flags(), "-m", PROGRAM, *self.args], count)
             raise SystemExit(0)  # each of them has run the command
         if self.datamodule.batch_size is None and not config["barebones"]:
             config["log_every_n_steps"] = 1  # for callbacks that log: with the full batch, an epoch is one batch
@@ -206,10 +224,10 @@ class CLI(LightningCLI):
         """Returns what shows and saves the run; of a fit with Trainer's barebones, only the result."""
         assert self.folder is not None
         folder, fits = self.folder.path, self.subcommand == "fit"
-        self.written = WriteCalibration(folder, self._get(self.config_init, "csv"))
+        self.written = WriteCalibration(folder, self.options["csv"], training_option)
         self.predictions = WritePredictions(folder)
         result = partial(getattr, self.written, "calibration")
-        self.curves = Curves(folder, result, self._get(self.config_init, "figures"))
+        self.curves = Curves(folder, result, self.options["figures"])
         callbacks: list[Callback] = [] if config["fast_dev_run"] else [SaveConfig(folder, self.text)]
         ends = {"fit": self.written, "predict": self.predictions}
         callbacks.append(ends.get(str(self.subcommand)) or WriteScores(folder))
@@ -234,9 +252,35 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Prints the result."""
-        report(self.trainer, command=self.command, figures=self._get(self.config_init, "figures"))
+        report(self.trainer, command=self.command, figures=self.options["figures"])
 
     after_validate = after_test = after_predict = after_fit
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The command's, with what they name built."""
+        found: dict[str, Any] = self.config_init[self.command]
+        return found
+
+    def _clean_up(self, error: BaseException) -> BaseException:
+        """Ends what a run that failed had begun, tells the other processes why, and returns the error for its user."""
+        before = self.signals.received
+        # where another process failed too, its launcher ends this one, maybe while it cleans up
+        self.signals.keep(True)
+        started = self.curves is not None and self.curves.started
+        misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
+        ended = error
+        if misused:
+            ended = InputError(f"--trainer: {error}")
+        elif self.checkpoint is not None and not started and type(error) in BROKEN:
+            ended = broken(error)
+        stopped = None if before is None or isinstance(error, Stopped) else Stopped(before)
+        prints(ExitReason.of(stopped or ended, training_option))
+        if self.folder is not None and (self.built is None or misused or not started):
+            self.folder.remove()  # a run that failed later has curves and a row in TensorBoard
+        destroy()
+        self.signals.received = before
+        return ended
 
 
 def main(argv: list[str], signals: Signals) -> int:
@@ -254,48 +298,8 @@ def main(argv: list[str], signals: Signals) -> int:
     """
     # tensors are small, and polars has threads of its own: with two of torch's, a fleet takes 2 to 4 times as long
     torch.set_num_threads(1)
-    whole_numbers_first()
-    cli = CLI.__new__(CLI)
-    cli.signals, cli.built = signals, None
     with filtered_warnings(), Heartbeat(processes.say):
-        try:
-            args = arrange(argv)
-            cli.command = args[0]
-            cli.__init__(  # type: ignore[misc]  # a run that fails within must still be cleaned up
-                CalibrationModule,
-                ReadingsDataModule,
-                save_config_callback=None,
-                seed_everything_default=False,
-                parser_class=Parser,
-                parser_kwargs=parser_kwargs(cli.command),
-                args=args,
-            )
-            barrier()
-        except BaseException as error:
-            ended = _clean_up(cli, error)
-            if ended is error:
-                raise
-            raise ended from error
+        CLI(arrange(argv), signals)
     barrier()  # nobody's heart beats any more, and whoever keeps the store may go
     destroy()
     return 0
-
-
-def _clean_up(cli: CLI, error: BaseException) -> BaseException:
-    """Ends what a run that failed had begun, tells the other processes why, and returns the error for its user."""
-    before = cli.signals.received
-    cli.signals.keep(True)  # where another process failed too, its launcher ends this one, maybe while it cleans up
-    started = cli.curves is not None and cli.curves.started
-    misused = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
-    ended = error
-    if misused:
-        ended = InputError(f"--trainer: {error}")
-    elif cli.checkpoint is not None and not started and type(error) in BROKEN:
-        ended = broken(error)
-    stopped = None if before is None or isinstance(error, Stopped) else Stopped(before)
-    prints(ExitReason.of(stopped or ended, training_option))
-    if cli.folder is not None and (cli.built is None or misused or not started):
-        cli.folder.remove()  # a run that failed later has curves and a row in TensorBoard
-    destroy()
-    cli.signals.received = before
-    return ended

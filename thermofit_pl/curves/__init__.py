@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thermofit_pl.curves.base import Curve as Curve
+    from thermofit_pl.curves.beta import Beta as Beta
+    from thermofit_pl.curves.callendar_van_dusen import CallendarVanDusen as CallendarVanDusen
     from thermofit_pl.curves.line import Line as Line
     from thermofit_pl.curves.offset import Offset as Offset
     from thermofit_pl.curves.polynomial import Polynomial as Polynomial
     from thermofit_pl.curves.proportional import Proportional as Proportional
+    from thermofit_pl.curves.steinhart_hart import SteinhartHart as SteinhartHart
 
 
 def __getattr__(name: str) -> Any:

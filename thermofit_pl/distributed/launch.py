@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,12 +24,11 @@ HOST = "127.0.0.1"
 KILLED_BY_AGENT = (-signal.SIGTERM, 128 + signal.SIGTERM)  # exit codes of those that it ends after another
 
 
-def launch(module: str, arguments: list[str], processes: int) -> None:
-    """Runs ``python -m module`` in several processes, each of which finds torchrun's variables, and waits for them.
+def launch(command: list[str], processes: int) -> None:
+    """Runs this interpreter in several processes, each of which finds torchrun's variables, and waits for them.
 
     Args:
-        module: What to run.
-        arguments: Its own.
+        command: What follows the interpreter's name: flags of its own, what it runs, and the arguments of that.
         processes: How many.
 
     Raises:
@@ -55,9 +53,8 @@ def launch(module: str, arguments: list[str], processes: int) -> None:
         logs_specs=DefaultLogsSpecs(os.devnull),  # else an empty folder in /tmp is left from each run
         signals_to_handle=",".join(number.name for number in heeded()),
     )
-    # those of the interpreter, as multiprocessing hands them on; an agent takes a $ for the begin of a macro
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    words = [word.replace("$", "$$") for word in (*flags, "-m", module, *arguments)]
+    # an agent takes a $ for the begin of a macro
+    words = [word.replace("$", "$$") for word in command]
     with ExitStack() as stack:
         for context in (_silent(), _later(), _suspended_together(store, start, processes)):
             stack.enter_context(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import quoted
 
 CELSIUS = "°C"
@@ -71,7 +71,7 @@ def as_unit(text: str, what: str) -> str:
 
     Args:
         text: As somebody wrote it.
-        what: What it was given as, for a complaint.
+        what: The argument that it was given as, for a complaint.
 
     Raises:
         InputError: It is no short text on one line.
@@ -79,8 +79,9 @@ def as_unit(text: str, what: str) -> str:
     unit = " ".join(str(text).split())
     if not unit or len(unit) > LONGEST or not str(text).isprintable():
         raise InputError(
-            f"{what}: expected a unit as a text of 1 to {LONGEST} characters, such as °C, hPa or ml/s, "
-            f"but got {quoted(text, 60)}"
+            Setting(what),
+            f": expected a unit as a text of 1 to {LONGEST} characters, such as °C, hPa or ml/s, but got "
+            f"{quoted(text, 60)}",
         )
     return _plain(unit)
 

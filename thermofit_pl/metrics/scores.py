@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
-from thermofit_pl.metrics.moments import Moments, by_feature, features_of
+from thermofit_pl.metrics.moments import Moments, by_feature
 from thermofit_pl.tables.labels import UNKNOWN
 
 
@@ -154,8 +154,8 @@ def estimates(curve: Curve, indication: Tensor, w: Tensor, b: Tensor, instrument
         instrument: Index of each one's instrument, as ``rows_of`` takes it; None where there is one.
     """
     w, b = (w[0], b[0]) if instrument is None else (rows_of(w, instrument), rows_of(b, instrument))
-    estimate: Tensor = curve.estimate((w * features_of(curve, indication)).sum(dim=-1) + b)
-    return estimate
+    found: Tensor = curve.evaluate(indication, b, w.unbind(dim=-1), [0.0] * w.shape[-1])[0]
+    return found
 
 
 def rows_of(parameters: Tensor, instrument: Tensor) -> Tensor:

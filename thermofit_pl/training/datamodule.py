@@ -128,8 +128,8 @@ class ReadingsDataModule(LightningDataModule):
         self.reference = reference
         self.instrument = instrument
         self.units = Units(
-            as_unit(unit, "--data.unit"),
-            None if indication_unit is None else as_unit(indication_unit, "--data.indication_unit"),
+            as_unit(unit, "unit"),
+            None if indication_unit is None else as_unit(indication_unit, "indication_unit"),
         )
         self.time = time
         self.decimal_comma = decimal_comma
@@ -145,7 +145,7 @@ class ReadingsDataModule(LightningDataModule):
         self._refuse_nonsense()
         self.instruments: list[str] | None = None
         self.table: Table | None = None
-        self.other_units: list[str] = []  # what there is to say of columns whose names name another unit
+        self.other_units: list[tuple[str, str, str]] = []  # columns named in another unit, that in force, its argument
         self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
         self._stage = ""
@@ -199,7 +199,7 @@ class ReadingsDataModule(LightningDataModule):
             self.table = self.open(part, reference=stage != "predict")
             return
         module = None if self.trainer is None else self.trainer.lightning_module
-        curve = getattr(module, "curve", Line())
+        curve = getattr(module, "curve", Line()).in_units(self.units)
         if self._reading is not None and curve in (self._reading.curve, self.moments["train"].curve):
             return
         with raised_together():
@@ -323,13 +323,12 @@ class ReadingsDataModule(LightningDataModule):
     def _compare_units(self, table: Table, *, reference: bool) -> None:
         """Keeps what there is to say of columns whose names name other units than those in force."""
         shown, units = table.probes or [self.indication], self.units
-        named = [(name, units.indication, "--data.indication_unit") for name in shown if units.indication is not None]
+        named = [(name, units.indication, "indication_unit") for name in shown if units.indication is not None]
         if reference and self.reference is not None:
-            named.insert(0, (self.reference, units.reference, "--data.unit"))
-        told = (other_unit(name, unit, option) for name, unit, option in named if unit is not None)
-        for sentence in filter(None, told):
-            if sentence not in self.other_units and len(self.other_units) < TOLD:
-                self.other_units.append(sentence)
+            named.insert(0, (self.reference, units.reference, "unit"))
+        for each in named:
+            if other_unit(*each) and each not in self.other_units and len(self.other_units) < TOLD:
+                self.other_units.append(each)
 
     def provenance(self) -> Source:
         """Says where the readings come from, with the files' SHA-256."""

@@ -9,14 +9,14 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import MPSAccelerator
 from torch.optim import Optimizer
 
-from thermofit_pl.errors import InputError
+from thermofit_pl.errors import InputError, Setting
 
 UNUSED = {
     "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",
-    "overfit_batches": "a line has two parameters and nothing to overfit; --trainer.limit_train_batches takes a part",
+    "overfit_batches": "a curve has few coefficients and nothing to overfit",
     "model_registry": "a run stays on this computer",
 }
-NO_FLOAT64 = "--trainer.accelerator: expected cpu or cuda, but got mps, which has no float64; choose cpu"
+NO_FLOAT64 = Setting("accelerator"), ": expected cpu or cuda, but got mps, which has no float64; choose cpu"
 POSITIVE = ("max_epochs", "max_steps", "limit_train_batches", "limit_predict_batches", "check_val_every_n_epoch")
 KEPT = ("w", "b", "learning_rate", "dtype", "finish", "snap")  # what a fit that goes on can't change in the module
 SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_momentum", "base_momentum")
@@ -39,13 +39,13 @@ def refuse_unused(config: Mapping[str, Any]) -> None:
     for option, why in UNUSED.items():
         if config.get(option) not in (None, 0):
             raise InputError(
-                f"--trainer.{option}: expected it to be left out, since {why}, but got {config[option]}; leave it out"
+                Setting(option), f": expected it to be left out, since {why}, but got {config[option]}; leave it out"
             )
     if config.get("accelerator") == "mps":  # also where there is none, before it is looked for
-        raise InputError(NO_FLOAT64)
+        raise InputError(*NO_FLOAT64)
     for option in POSITIVE:
         if config.get(option) == 0:
-            raise InputError(f"--trainer.{option}: expected more than 0, but got {config[option]}; leave it out")
+            raise InputError(Setting(option), f": expected more than 0, but got {config[option]}; leave it out")
 
 
 def refuse_options(trainer: Trainer) -> None:
@@ -57,7 +57,7 @@ def refuse_options(trainer: Trainer) -> None:
     if trainer.precision not in ("32-true", "64-true"):
         refuse_precision(trainer.precision)
     if isinstance(trainer.accelerator, MPSAccelerator):
-        raise InputError(NO_FLOAT64)
+        raise InputError(*NO_FLOAT64)
 
 
 def refuse_precision(precision: object, dtype: str = "float64") -> None:
@@ -72,13 +72,16 @@ def refuse_precision(precision: object, dtype: str = "float64") -> None:
     """
     if dtype == "float32" and str(precision).startswith("64"):
         raise InputError(
-            f"--trainer.precision and --model.dtype: expected one type of w and b, but got {precision} and {dtype}; "
-            "leave one out"
+            Setting("precision"),
+            " and ",
+            Setting("dtype"),
+            f": expected one type of w and b, but got {precision} and {dtype}; leave one out",
         )
     if precision is not None and str(precision) not in ("32", "64", "32-true", "64-true"):
         raise InputError(
-            f"--trainer.precision: expected 32-true or 64-true, since w and b are float64 whichever it is, "
-            f"but got {precision}, which would round them"
+            Setting("precision"),
+            f": expected 32-true or 64-true, since w and b are float64 whichever it is, but got {precision}, which "
+            "would round them",
         )
 
 
@@ -98,10 +101,12 @@ def refuse_batch_options(trainer: Trainer) -> None:
     }
     for option, is_kept in kept.items():
         if not is_kept:
-            instead = "--trainer.min_epochs" if option == "min_steps" else "--data.batch_size"
             raise InputError(
-                f"--trainer.{option}: expected it to be left out, since all readings are one batch and an epoch is "
-                f"--model.steps_per_epoch steps, but got {getattr(trainer, option)}; leave it out, or use {instead}"
+                Setting(option),
+                ": expected it to be left out, since all readings are one batch and an epoch is ",
+                Setting("steps_per_epoch"),
+                f" steps, but got {getattr(trainer, option)}; leave it out, or use ",
+                Setting("min_epochs" if option == "min_steps" else "batch_size"),
             )
 
 
@@ -119,24 +124,29 @@ def refuse_another_run(
     Raises:
         InputError: For each of them.
     """
-    old, advice = checkpoint.get("hyper_parameters", {}), "leave it out, or start a new fit without --ckpt_path"
+    old = checkpoint.get("hyper_parameters", {})
+    advice = "; leave it out, or start a new fit without ", Setting("ckpt_path")
     for name in KEPT:
         if name in old and old[name] != settings[name]:
             raise InputError(
-                f"--model.{name}: expected {old[name]}, with which the run of the checkpoint goes on, but got "
-                f"{settings[name]}; {advice}"
+                Setting(name),
+                f": expected {old[name]}, with which the run of the checkpoint goes on, but got {settings[name]}",
+                *advice,
             )
     before, now = checkpoint["optimizer_states"][0]["param_groups"][0], optimizer.param_groups[0]
     names = sorted((before.keys() | now.keys()) - {"params", *(SCHEDULED if checkpoint.get("lr_schedulers") else ())})
     wrong = next((name for name in names if before.get(name) != now.get(name)), None)
     if wrong is not None:
         raise InputError(
-            f"--optimizer: expected that of the checkpoint's run, with {wrong} {before.get(wrong)}, but got one with "
-            f"{wrong} {now.get(wrong)}; {advice}"
+            Setting("optimizer"),
+            f": expected that of the checkpoint's run, with {wrong} {before.get(wrong)}, but got one with {wrong} "
+            f"{now.get(wrong)}",
+            *advice,
         )
     done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if max_epochs not in (None, -1) and done >= max_epochs:
         raise InputError(
-            f"--trainer.max_epochs: expected more than {done}, which the run of the checkpoint has made, but got "
-            f"{max_epochs}; raise it to go on"
+            Setting("max_epochs"),
+            f": expected more than {done}, which the run of the checkpoint has made, but got {max_epochs}; raise it to "
+            "go on",
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from thermofit_pl.distributed.collectives import all_gather
+from thermofit_pl.distributed.collectives import all_gather, raised_together
 from thermofit_pl.metrics.accumulator import Accumulator, one_thread
+from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.tables.split import Part, Split
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Reading:
         # a log that must be sorted is read whole by each process anyway
         self._shared = self._shared and table.is_in_order()
         share = (rank, world) if self._shared else (0, 1)
-        curve = self._framed() if self._shared else self.curve
+        curve = self._framed(rank) if self._shared else self.curve
         before = table.counts(share) if self._options["log"] and share[0] else None
         self.accumulator = Accumulator(seed=self._seed, curve=curve, before=before, **self._options)
         told = None if progress is None else lambda done: progress(done, table.n_bytes)
@@ -88,9 +87,12 @@ class Reading:
             self.dropped = sum(all_gather(self.dropped))
             self.digest = all_gather(self.digest)[0]
 
-    def _framed(self) -> Curve:
-        """The curve as the table's first readings frame it, which every process looks at."""
-        for shown, _ in self.tables["train"].indications():
-            if not np.isnan(shown).all():
-                return self.curve.framed(float(np.nanmin(shown)), float(np.nanmax(shown)))
-        return self.curve
+    def _framed(self, rank: int) -> Curve:
+        """The curve as the table's first readings frame it, at which the first process looks for all of them."""
+        moments = Moments(curve=self.curve)
+        with raised_together():
+            block = next(self.tables["train"].blocks(), None) if rank == 0 else None
+            if block is not None:
+                moments.frame(block.indication, block.reference)
+        framed: Curve = all_gather(moments.curve)[0]
+        return framed
