@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from thermofit_pl.functional import ar1, blocks
 from thermofit_pl.functional.distributions import tail_of_f
 from thermofit_pl.functional.groups import Groups
-from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, SHORT, Source, combine
+from thermofit_pl.functional.uncertainty import AR1, BLOCKED, BLOCKS, INDEPENDENT, Source, combine
 from thermofit_pl.functional.whitened import Whitened, whiten
 
 FloatArray = NDArray[np.float64]
@@ -49,7 +49,7 @@ def sources(whitened: Whitened, groups: Groups, log: Log | None) -> dict[str, So
     found = {INDEPENDENT: Source(variance[:, None, None] * np.eye(q), np.maximum(dof, 0.0))}
     if log is not None:
         covariance, blocks_dof = blocks.delete_one_block(blocks.of_readings(whitened, log.block, groups))
-        long_enough = n >= SHORT
+        long_enough = n >= BLOCKED
         found[BLOCKS] = Source(covariance, np.where(long_enough, blocks_dof, 0.0))
         if log.broken is not None:
             found[AR1] = Source(*ar1.integrated(whitened, groups, log.broken))

@@ -14,6 +14,7 @@ from thermofit_pl.functional.groups import Groups
 from thermofit_pl.functional.set_points import SetPoints
 from thermofit_pl.functional.uncertainty import (
     AR1,
+    BLOCKED,
     BLOCKS,
     INDEPENDENT,
     REPEATS,
@@ -114,7 +115,7 @@ def uncertainties(
     if log is not None:
         sums = blocks.of_factors(hold(torch.from_numpy(log.eight()[:, at]), moments.curve.held).numpy(), whole)
         covariance, blocks_dof = blocks.delete_one_block(sums)
-        sources[BLOCKS] = Source(covariance, np.where(long_log[at], blocks_dof, 0.0))
+        sources[BLOCKS] = Source(covariance, np.where(n >= BLOCKED, blocks_dof, 0.0))
         if (total == n).all():
             sources[AR1] = _short_logs(log, moments, at, len(unit))
     u = combine(sources, n, COVERAGE_PROBABILITY)
