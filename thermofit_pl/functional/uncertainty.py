@@ -7,6 +7,7 @@ repeats and set points. No test chooses among them, for a test that finds nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -179,8 +180,7 @@ def factors_of(dof: FloatArray, known: NDArray[np.bool_], probability: float = 0
 def dof_of(k: ArrayLike, probability: float = 0.95) -> FloatArray:
     """Returns the degrees of freedom that a coverage factor belongs to, shape as ``k``; at most 1e9."""
     k = np.asarray(k, np.float64)
-    inverse = np.linspace(1.0, 1e-9, 1001)  # of degrees of freedom, in which the factor is nearly straight
-    known = coverage_factor(1 / inverse, probability)
+    inverse, known = _inverses(probability)
     asked, at = np.unique(np.clip(k, known[-1], known[0]), return_inverse=True)
     found = np.interp(-asked, -known, inverse)
 
@@ -197,6 +197,13 @@ def dof_of(k: ArrayLike, probability: float = 0.95) -> FloatArray:
         found = np.clip(found - np.where(np.isfinite(step), step, 0.0), 1e-9, 1.0)
     dof: FloatArray = (1 / found)[at].reshape(k.shape)
     return dof
+
+
+@lru_cache
+def _inverses(probability: float) -> tuple[FloatArray, FloatArray]:
+    """Returns inverse degrees of freedom, in which the coverage factor is nearly straight, and that factor."""
+    inverse = np.linspace(1.0, 1e-9, 1001)
+    return inverse, coverage_factor(1 / inverse, probability)
 
 
 def coefficients_covariance(basis: FloatArray, covariance: FloatArray) -> FloatArray:
