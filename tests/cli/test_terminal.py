@@ -1,6 +1,7 @@
 """Any terminal: signs that it lacks are printed in plain words, and closed streams and pipes do no harm."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -117,3 +118,24 @@ def test_a_signal_ends_the_wait_for_a_reader(number: signal.Signals) -> None:
     finally:
         process.kill()
     assert (process.returncode, err) == (128 + number, f"thermofit_pl: stopped by {number.name}\n")
+
+
+@pytest.mark.parametrize("output", ["pipe", "-"])
+def test_a_signal_ends_the_wait_for_a_reader_that_does_not_read(output: str) -> None:
+    Path("long.csv").write_text("indication\n" + "50\n" * 100_000, encoding="utf-8")  # more than a pipe holds
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open("pipe", os.O_WRONLY)
+    words = [sys.executable, "-m", "thermofit_pl", "apply", "c.json", "long.csv", "--indication=indication"]
+    process = subprocess.Popen([*words, "--output", output], stdout=writer, stderr=subprocess.PIPE, text=True)
+    try:
+        while not select.select([reader], [], [], 0.1)[0]:  # it writes
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        os.close(writer)
+        os.close(reader)
+    assert (process.returncode, err) == (128 + signal.SIGTERM, "thermofit_pl: stopped by SIGTERM\n")

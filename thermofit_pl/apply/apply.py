@@ -158,6 +158,7 @@ def _write(
     from polars.exceptions import PolarsError
 
     from thermofit_pl.apply.counting import counted
+    from thermofit_pl.tables.batches import write_out
     from thermofit_pl.tables.copies import Copy
     from thermofit_pl.tables.formats import readable
 
@@ -176,7 +177,7 @@ def _write(
         names = [(view, each.results[0], each.results[-1]) for each, view in zip(todo, views, strict=True)]
         corrected, tallies = counted(corrected, names, copies)
         try:
-            _sink(corrected, target, kind, indications[0].form.decimal_comma)
+            write_out(lambda: _sink(corrected, target, kind, indications[0].form.decimal_comma))
         except (OSError, PolarsError) as error:
             found = re.search(r"os error (\d+)", str(error))
             failure = int(found[1]) if found else getattr(error, "errno", None) or 0

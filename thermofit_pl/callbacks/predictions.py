@@ -13,7 +13,7 @@ from torch import Tensor
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import quoted
-from thermofit_pl.tables.batches import no_panic
+from thermofit_pl.tables.batches import no_panic, write_out
 from thermofit_pl.training.options import is_rehearsal
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class WritePredictions(Callback):
         frame = pl.concat([rows, pl.LazyFrame(estimates)], how="horizontal")
         self.path = self.folder / f"predictions{suffix(data.table.format)}"
         with atomic_write(self.path) as temporary, no_panic(data.table.files[0]):
-            write(frame, temporary, data.table.format, decimal_comma=data.decimal_comma)
+            write_out(lambda: write(frame, temporary, data.table.format, decimal_comma=data.decimal_comma))
 
 
 def estimate_names(table: Table) -> list[str]:

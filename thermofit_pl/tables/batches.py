@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count, printable
-from thermofit_pl.tables.damage import PanicLines
+from thermofit_pl.tables.damage import PanicLines, restore_standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +76,35 @@ def as_query(
                 return
 
     return register_io_source(source, schema=dict(schema))
+
+
+def write_out(write: Callable[[], object]) -> None:
+    """Runs a query that writes; signals end it at once, also while it waits for the disk or a pipe's reader.
+
+    Python heeds signals in its main thread alone, and not while that is within Polars. So the query has a thread of its
+    own, which is left behind in the end.
+
+    Args:
+        write: The query.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            write()
+        except BaseException as error:  # a panic is no Exception
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="write_out", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)  # Windows heeds no signal within
+    except BaseException:
+        restore_standard_error()  # the thread may be keeping it
+        raise
+    if failed:
+        raise failed[0]
 
 
 @contextmanager

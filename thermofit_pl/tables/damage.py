@@ -14,6 +14,7 @@ STDERR = 2
 PANIC = b"panicked at"  # in what Rust writes
 _MISLEADING = (IndexError, KeyError, TypeError, AttributeError, ValueError, StopIteration, RecursionError)
 _redirecting = threading.Lock()
+_owner: list[PanicLines] = []  # that redirects just now
 
 
 class DamagedError(ValueError):
@@ -57,15 +58,17 @@ class PanicLines:
         try:
             self._standard = os.dup(STDERR)
             os.dup2(self._file.fileno(), STDERR)
+            _owner.append(self)
         except OSError:  # it is closed
             _redirecting.release()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._standard is None:
+        standard, self._standard = self._standard, None
+        if standard is None:
             return
-        os.dup2(self._standard, STDERR)
-        os.close(self._standard)
-        self._standard = None
+        os.dup2(standard, STDERR)
+        os.close(standard)
+        _owner.clear()
         if self._file.tell():
             self._file.seek(0)
             written = self._file.read()
@@ -79,3 +82,9 @@ class PanicLines:
         """Removes the file that the lines go to."""
         if self._file is not None:
             self._file.close()
+
+
+def restore_standard_error() -> None:
+    """Ends what a thread that is given up keeps off standard error."""
+    for lines in _owner:
+        lines.__exit__(None, None, None)
