@@ -18,7 +18,7 @@ from torch import Tensor
 
 from thermofit_pl.metrics.merging import include
 from thermofit_pl.metrics.packing import TINY as TINY
-from thermofit_pl.metrics.packing import eye, pack, unpack
+from thermofit_pl.metrics.packing import entry, eye, pack, size_of, unpack
 
 # A column counts as one that the others explain where its square root of D is below this many ε of the column as it
 # came: equal numbers have a mean that is off by rounding, measured up to 22 ε; columns of use have 1e7 ε and more.
@@ -27,18 +27,24 @@ SOUND = 256 * torch.finfo(torch.float64).eps
 
 def sound(packed: Tensor) -> Tensor:
     """Returns which of the columns 1, φ_1 … φ_p the ones before it don't explain, shape ``(..., p + 1)``."""
-    d, r = unpack(packed)
-    as_they_came = (d[..., :, None] * r * r).sum(dim=-2)
-    return (d > SOUND**2 * as_they_came)[..., :-1]
+    q = size_of(packed.shape[-1])
+    found = []
+    for j in range(q - 1):
+        own = as_it_came = entry(packed, j, j)
+        for i in range(j):
+            as_it_came = as_it_came + entry(packed, i, i) * entry(packed, i, j).square()
+        found.append(own > SOUND**2 * as_it_came)
+    return torch.stack(found, dim=-1)
 
 
 def solve(packed: Tensor) -> Tensor:
     """Returns the coefficients b, w_1 … w_p, shape ``(..., p + 1)``; whether they mean anything, ``sound`` says."""
-    _, r = unpack(packed)
+    q = size_of(packed.shape[-1])
     found: list[Tensor] = []
-    for i in reversed(range(r.shape[-1] - 1)):  # by hand: a batched solver's rounding costs the intercept half a digit
-        known = sum((r[..., i, i + 1 + j] * w for j, w in enumerate(found)), start=torch.zeros_like(r[..., i, -1]))
-        found.insert(0, r[..., i, -1] - known)
+    for i in reversed(range(q - 1)):  # by hand: a batched solver's rounding costs the intercept half a digit
+        last = entry(packed, i, q - 1)
+        known = sum((entry(packed, i, i + 1 + j) * w for j, w in enumerate(found)), start=torch.zeros_like(last))
+        found.insert(0, last - known)
     return torch.stack(found, dim=-1)
 
 
@@ -96,10 +102,11 @@ def hold(packed: Tensor, values: Mapping[int, Any]) -> Tensor:
 
 def lower_degrees(packed: Tensor) -> Tensor:
     """Returns the sums of squared errors that b and the first 0, 1 … p features leave, shape ``(..., p + 1)``."""
-    d, r = unpack(packed)
-    gains = d[..., 1:-1] * r[..., 1:-1, -1].square()  # of each feature
-    left = torch.cat([d[..., -1:], gains.flip(-1)], dim=-1)
-    return left.cumsum(dim=-1).flip(-1)
+    q = size_of(packed.shape[-1])
+    left = [packed[..., -1]]
+    for i in reversed(range(1, q - 1)):
+        left.insert(0, left[0] + entry(packed, i, i) * entry(packed, i, q - 1).square())
+    return torch.stack(left, dim=-1)
 
 
 def transform(packed: Tensor, offset: Tensor, scale: Tensor) -> Tensor:

@@ -27,6 +27,11 @@ def starts_of(q: int) -> list[int]:
     return [i * q - i * (i - 1) // 2 for i in range(q)]
 
 
+def entry(packed: Tensor, i: int, j: int) -> Tensor:
+    """Returns one number of each factor, shape ``(...)``: R's in row i and column j ≥ i, and D's where they are one."""
+    return packed[..., starts_of(size_of(packed.shape[-1]))[i] + j - i]
+
+
 def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
     """Returns D, shape ``(..., q)``, and R, shape ``(..., q, q)``."""
     q = size_of(packed.shape[-1])

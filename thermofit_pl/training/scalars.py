@@ -115,7 +115,7 @@ class Scalars(Callback):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ReadingsDataModule):
             moments = data.moments["train"]
-            away = torch.where(moments.sxx > 0, distance(moments, w.cpu(), b.cpu()), 0.0)
+            away = torch.where(moments.has_curve, distance(moments, w.cpu(), b.cpu()), 0.0)
             columns["line/distance"] = away.amax(dim=1).tolist()
         return {step: {name: column[i] for name, column in columns.items()} for i, step in enumerate(new.steps)}
 
