@@ -147,7 +147,7 @@ def test_counts_about_a_million_keep_their_digits() -> None:
         assert fit.s.item() == pytest.approx(float(s), rel=1e-13 if parts == 1 else 1e-12, abs=0)
         assert fit.w.item() == pytest.approx(float(slope), rel=1e-13, abs=0)
         assert fit.b.item() == pytest.approx(b, rel=1e-12, abs=0)
-        assert moments.mean_indication.item() == pytest.approx(float(mx), rel=1e-15, abs=0)
+        assert moments.feature_means[..., 0].item() == pytest.approx(float(mx), rel=1e-15, abs=0)
 
 
 def test_moments_with_other_origins_merge() -> None:
@@ -161,7 +161,7 @@ def test_moments_with_other_origins_merge() -> None:
     for each in (far, near):
         merged.merge_state(each)
     slope = np.polyfit(whole_x - 7.5e5, y, 1)[0]
-    assert merged.slope.item() == pytest.approx(slope, rel=1e-9, abs=0)
+    assert merged.exact[0][..., 0].item() == pytest.approx(slope, rel=1e-9, abs=0)
     assert merged.count.item() == 400
 
 

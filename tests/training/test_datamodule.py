@@ -60,8 +60,8 @@ def test_without_a_path_it_gives_the_notebooks_readings() -> None:
     moments: Moments = next(iter(data.train_dataloader()))  # type: ignore[assignment]
     x, y = np.array(NOTEBOOK[0]) * 0.1, np.array(NOTEBOOK[1])
     assert moments.count.item() == 11
-    assert moments.mean_indication.item() == pytest.approx(x.mean(), rel=1e-14, abs=0)
-    assert moments.sxx.item() == pytest.approx(11 * x.var(), rel=1e-13, abs=0)
+    assert moments.feature_means[..., 0].item() == pytest.approx(x.mean(), rel=1e-14, abs=0)
+    assert moments.factor[..., 3].item() == pytest.approx(11 * x.var(), rel=1e-13, abs=0)
     assert moments.mean_reference.item() == pytest.approx(y.mean(), rel=1e-14, abs=0)
 
 
@@ -155,7 +155,7 @@ def test_normalisation_rules(table: Path, rule: Any) -> None:
     np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-11, atol=1e-14)
     data.batch_size = None
     moments: Moments = next(iter(data.train_dataloader()))  # type: ignore[assignment]
-    assert moments.sxx.item() == pytest.approx(N * expected.var(), rel=1e-12, abs=0)
+    assert moments.factor[..., 3].item() == pytest.approx(N * expected.var(), rel=1e-12, abs=0)
     lowest = moments.features(moments.lowest)
     assert lowest.item() == pytest.approx(expected.min(), rel=1e-12, abs=0)
 

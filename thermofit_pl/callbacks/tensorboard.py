@@ -15,6 +15,7 @@ from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
 from thermofit_pl.files import atomic_write
 from thermofit_pl.functional.units import Units
+from thermofit_pl.metrics.packing import entry
 from thermofit_pl.reports import figures, fleet_figures
 from thermofit_pl.reports.descent import Bowl, Descent
 from thermofit_pl.reports.drawing import SIZE
@@ -168,9 +169,9 @@ class Curves(Scalars):
             losses = moments.mse(*ahead)[:, 0]
             predicted = losses.numpy() if losses.isfinite().all() else None
         # not compute(): torchmetrics would wait in it for the processes that draw nothing
-        columns = (moments.slope, moments.intercept, moments.sse / moments.count)
+        columns = (moments.exact[0][..., 0], moments.exact[1], moments.sse / moments.count)
         slope, intercept, least = (column.item() for column in columns)
-        mean, variance = moments.mean_indication.item(), (moments.sxx / moments.count).item()
+        mean, variance = moments.feature_means[..., 0].item(), (entry(moments.factor, 1, 1) / moments.count).item()
         return Descent(
             steps=torch.tensor(self._path.steps).numpy(),
             loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),

@@ -261,27 +261,6 @@ class Moments(Metric):
         """Sum of (weighted) squared deviations of the reference from its mean, shape ``(instruments,)`` [°C²]."""
         return lower_degrees(self.moments[:, :-3])[:, 0]
 
-    @property
-    def mean_indication(self) -> Tensor:
-        """Mean of the first feature, for a line the indication, shape ``(instruments,)``."""
-        return self.feature_means[:, 0]
-
-    @property
-    def sxx(self) -> Tensor:
-        """Sum of squared deviations of the first feature from its mean; 0 where that is rounding."""
-        factor = self.factor
-        return torch.where(sound(factor)[:, 1], factor[:, len(self.curve.names) + 2], 0.0)
-
-    @property
-    def slope(self) -> Tensor:
-        """Least-squares coefficient of the first feature, shape ``(instruments,)``; 0 where the readings tell none."""
-        return self.exact[0][:, 0]
-
-    @property
-    def intercept(self) -> Tensor:
-        """Least-squares intercept, shape ``(instruments,)`` [°C]."""
-        return self.exact[1]
-
     def mean_error(self, w: Tensor, b: Tensor) -> Tensor:
         """Returns the mean of estimate − reference under a curve, shape ``(..., instruments)`` [°C].
 

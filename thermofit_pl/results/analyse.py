@@ -17,6 +17,7 @@ from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.metrics.autocorrelation import Autocorrelation
 from thermofit_pl.metrics.least_squares import Fit
 from thermofit_pl.metrics.moments import Moments
+from thermofit_pl.metrics.packing import entry
 from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.results.findings import Findings, examine
 from thermofit_pl.results.uncertainties import Uncertainties, repeats_of, uncertainties
@@ -96,7 +97,8 @@ def _neighbours(moments: Moments, fit: Fit, log: TimeOrder) -> Autocorrelation:
     mse = torch.where(fit.below_rounding | ~moments.has_curve, 0.0, moments.sse / n)
     level = b + (w * w.new_tensor(moments.origin or 0.0)).sum(dim=-1)
     coefficients = torch.cat([level[:, None], w], dim=-1)
-    return log.neighbours.autocorrelation(coefficients.numpy(), mse.numpy(), (moments.sxx / n).numpy())
+    variance = torch.where(moments.has_curve, entry(moments.factor, 1, 1) / n, 0.0)  # of the first feature
+    return log.neighbours.autocorrelation(coefficients.numpy(), mse.numpy(), variance.numpy())
 
 
 def common_line(moments: Moments, u: Uncertainties) -> dict[str, float] | None:
@@ -123,7 +125,7 @@ def common_line(moments: Moments, u: Uncertainties) -> dict[str, float] | None:
         p = one_line(*_about_a_common_indication(moments, u), u.test_dof, u.estimated).p
     if math.isnan(p):
         return None
-    w, b = together.slope.item(), together.intercept.item()
+    w, b = together.exact[0][0, 0].item(), together.exact[1].item()
     return {"w": w, "b": b, "s": math.sqrt(sse / (n - coefficients)), "s_own": math.sqrt(own / dof), "p": p}
 
 

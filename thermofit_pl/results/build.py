@@ -147,7 +147,7 @@ def build(
     }
     if isinstance(curve, Line):
         numbers |= {key: held[key][:, 0] for key in ("w", "pivot", "u_w", "cov_wb")}
-        numbers["indication_mean"] = moments.mean_indication.numpy()
+        numbers["indication_mean"] = moments.feature_means[:, 0].numpy()
     else:
         quoted = conventional(curve, b, w, held["pivot"], held["u_pivot"], held["U"])
         numbers |= dict(zip(("values", "u", "covariance"), quoted, strict=True))
