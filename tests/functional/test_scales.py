@@ -6,7 +6,7 @@ import pytest
 from made import GUM_H3, NOTEBOOK, calibration
 from scipy import stats
 
-from thermofit_pl.functional.scales import SCALES, Verdict, compare
+from thermofit_pl.functional.scales import SCALES, Verdict, compare, same_quantity
 
 # the freezing and the boiling point of water on each scale, and 0 °C and 100 °C besides: definitions, not conversions
 WATER = {
@@ -129,3 +129,47 @@ def test_several_scales_that_agree_are_all_named() -> None:
     assert len(found.agreeing) > 1
     for name in found.agreeing:
         assert SCALES[name].unit in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("unit", "x", "y", "sentence"),
+    [  # a sensor that is off by a constant, seen over a narrow span
+        (
+            "°C",
+            [23.1, 22.9, 23.6, 23.0, 23.4, 23.3],
+            [21.0, 21.0, 21.5, 20.9, 21.5, 21.3],
+            "The indications are degrees Celsius, 2.0 °C too high; that is more than chance",
+        ),
+        (
+            "°C",
+            [20.51, 20.9, 21.52, 22.1, 22.49],
+            [20.0, 20.4, 21.0, 21.6, 22.0],
+            "The indications are degrees Celsius, 0.50 to 0.51 °C too high; that is more than chance",
+        ),
+        (
+            "°F",
+            [66.0, 66.5, 67.1, 67.6, 68.1],
+            [69.0, 69.52, 70.1, 70.58, 71.1],
+            "The indications are degrees Fahrenheit, 3.0 °F too low; that is more than chance",
+        ),
+        # a slope of 1 by chance: nobody's thermometer is 17 °C off
+        ("°C", [20.0, 20.5, 21.0, 21.5, 22.0], [3.0, 3.51, 4.0, 4.49, 5.0], "The indications are near none of the"),
+        # a slope that the readings don't show
+        ("°C", [20.0, 20.1, 20.2, 20.3, 20.2], [23.0, 23.4, 23.1, 23.2, 23.0], "The indications are near none of the"),
+    ],
+)
+def test_a_constant_offset_over_a_narrow_span(unit: str, x: list[float], y: list[float], sentence: str) -> None:
+    c = calibration(x, y)
+    found = compare(
+        c.w, c.b, c.indication_range, u_w=c.u_w, u_pivot=c.u_pivot, pivot=c.indication_mean, dof=c.dof, unit=unit
+    )
+    assert found.verdict().sentence(unit).startswith(sentence)
+
+
+def test_another_quantity_with_a_constant_offset_is_still_that_quantity() -> None:
+    c = calibration([1002.0, 1003.1, 1004.0, 1004.9, 1006.0], [1000.0, 1001.0, 1002.0, 1003.0, 1004.0])
+    found = compare(
+        c.w, c.b, c.indication_range, u_w=c.u_w, u_pivot=c.u_pivot, pivot=c.indication_mean, dof=c.dof, unit="hPa"
+    )
+    expected = "The indications are the same quantity as the reference, 2.0 hPa too high"
+    assert same_quantity(found, "hPa").startswith(expected)

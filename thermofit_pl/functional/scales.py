@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 NEAR = 0.2  # of the span: a room sensor 1 °C off over 7 °C still shows degrees Celsius, raw counts show nothing
-AGREES = 0.05  # the p-value from which a scale counts as one that the readings don't rule out
+OFFSET = {CELSIUS: 5.0, "K": 5.0, "°F": 9.0}  # by how much a thermometer of a scale may be off, however narrow the span
+SHARE = 0.05  # of the largest value: the same for other quantities
+AGREES = 0.01  # the p-value from which a scale counts as one that the readings don't rule out
 _ROUNDING = 1e-12  # of the largest term of the line: some thousand units in the last place of float64
 
 
@@ -89,7 +91,7 @@ class Verdict:
 
     Attributes:
         nearest: The scale whose largest difference from the line over the calibrated range is smallest.
-        near: Whether that difference is small against the range (below a fifth of its span).
+        near: Whether that difference is small against the range (below a fifth of its span), or a constant offset.
         exact: Whether it is no more than rounding.
         agreeing: The scales that the readings don't rule out (p ≥ 0.05), the nearest first; that is no proof of any of
             them.
@@ -149,7 +151,7 @@ class Differences(NamedTuple):
             reference's unit].
         largest: The larger of the two, shape (I, 8) [likewise]. As both are straight, nothing in between differs more.
         p: The joint F-test's p-value, shape (I, 8); NaN where there is none.
-        near: Whether the nearest scale's difference is small against the range, shape (I,).
+        near: Whether the nearest scale's difference is small against the range, or a constant offset, shape (I,).
         exact: Whether it is no more than rounding, shape (I,).
     """
 
@@ -247,6 +249,8 @@ def compare(
     """
     import numpy as np
 
+    from thermofit_pl.functional.distributions import tail_of_f
+
     def column(values: ArrayLike | None) -> NDArray[np.float64]:
         return np.atleast_1d(np.asarray(np.nan if values is None else values, np.float64))[:, None]
 
@@ -266,9 +270,15 @@ def compare(
         offset = (slopes - scale_w) * middle + (intercepts - scale_b)
         twice_f = ((slopes - scale_w) / u_slope) ** 2 + (offset / u_middle) ** 2
         p = np.exp(-(nu - np.atleast_1d(np.asarray(estimated, bool))[:, None]) / 2 * np.log1p(twice_f / nu))
-    smallest = largest.min(axis=1)
+        steep = tail_of_f(np.nan_to_num((slopes / u_slope) ** 2), np.maximum(nu, 1)) < AGREES
+        parallel = tail_of_f(np.nan_to_num(((slopes - scale_w) / u_slope) ** 2), np.maximum(nu, 1)) >= AGREES
+    parallel &= steep & np.isfinite(u_slope)
+    least = largest.argmin(axis=1)
+    smallest, at = largest.min(axis=1), (np.arange(len(largest)), least)
     exact = smallest <= _ROUNDING * terms
-    return Differences(at_ends, largest, p, exact | (smallest <= NEAR * span), exact)
+    most = OFFSET.get(unit) or SHARE * terms
+    near = exact | (smallest <= NEAR * span) | (parallel[at] & (np.abs(offset[at]) <= most))
+    return Differences(at_ends, largest, p, near, exact)
 
 
 def too_high(difference: tuple[float, float], unit: str) -> str:
