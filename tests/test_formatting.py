@@ -1,3 +1,4 @@
+import math
 import re
 from decimal import Decimal
 
@@ -6,7 +7,7 @@ from GTC import ureal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thermofit_pl.formatting import below, count, p_text, printable, short, signed, two_digits
+from thermofit_pl.formatting import below, count, number, p_text, printable, short, signed, two_digits
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,21 @@ def test_p_values() -> None:
 def test_what_a_terminal_would_act_on_is_shown() -> None:
     assert printable("a\x1b[2Jb\u202e\udce9\n°") == "a\\x1b[2Jb\\u202e\\udce9\\n°"
     assert printable("x" * 300, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (8412345.0, 1.0, "8412345"),
+        (8412345.5, math.inf, "8412350"),
+        (8412345.0, math.inf, "8412345"),
+        (-5.0656712e-05, math.inf, "−5.06567e−05"),
+        (0.00228070691, 1e-9, "0.002280707"),
+        (1.5e18, math.inf, "1.5e+18"),
+        (-0.0, math.inf, "0"),
+        (20.0, math.inf, "20"),
+        (0.1 + 0.2, 0.0, "0.30000000000000004"),
+    ],
+)
+def test_numbers(value: float, error: float, text: str) -> None:
+    assert number(value, error) == text

@@ -39,6 +39,21 @@ def short(value: float, u: float | None) -> str:
         return f"{signed(f'{rounded:.{places}f}')}({digits})" + (f"e{power}".replace("-", "−") if power else "")
 
 
+def number(value: float, error: float = math.inf) -> str:
+    """Writes a number with six digits, or as many more as keep it to within an error: ``0.5``, ``−5.06567e−05``.
+
+    Whole numbers keep all their digits: ``8412345``.
+
+    Args:
+        value: The number.
+        error: The most by which it may be off.
+    """
+    if value == int(value) and abs(value) < 1e15:
+        return signed(f"{value:.0f}")
+    text = next((t for d in range(6, 17) if abs(float(t := f"{value:.{d}g}") - value) <= error), f"{value:.17g}")
+    return signed(f"{Decimal(text):f}" if "e+" in text and abs(value) < 1e15 else text)
+
+
 def signed(text: str) -> str:
     """Gives a number's text a minus sign instead of a hyphen, and none to a zero."""
     text = text.replace("-", "−")

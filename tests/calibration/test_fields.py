@@ -48,7 +48,7 @@ def test_a_row_becomes_its_records() -> None:
     schema = Schema(Line())
     found = Diagnostics(sampled=3, slope_p=0.5, autocorrelation=Autocorrelation(0.1, 0.2, 7))
     row = {name: getattr(found, name) for name in schema.of(Diagnostics)}
-    row["autocorrelation"] = {"errors": 0.1, "indications": 0.2, "pairs": 7}
+    row["autocorrelation"] = {"errors": 0.1, "indications": 0.2, "pairs": 7, "gaps": None, "equal_times": None}
     assert walk(schema, Diagnostics, Json(row)) == found
     assert walk(schema, tuple[float, float] | None, Json([1.0, 2.0])) == (1.0, 2.0)
     assert walk(schema, Diagnostics | None, Json(None)) is None

@@ -34,9 +34,9 @@ def said(changes: dict[str, Any] | None = None, **found: Any) -> list[str]:
 def test_nothing_is_remarked_of_what_chance_gives() -> None:
     patterns: dict[str, Any] = {
         "set_points": dataclasses.replace(POINTS, p=0.011),
-        "neighbours": Neighbours(0.3, 0.011, False),
+        "neighbours": Neighbours(0.3, 0.0051, False),
         "shape": Shape(2, 0.3, 0.011),
-        "scatter": Scatter(True, 0.011),
+        "scatter": Scatter(True, 0.0051),
         "rank": Rank(1.0, 1e-9),
     }
     assert said(slope_p=0.0499, **patterns) == []

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from made import GUM_H3, NOTEBOOK, calibration
+from scipy import stats
 
 from thermofit_pl.calibration.records import Autocorrelation, Diagnostics, Outlying, Sgd, Snap
 from thermofit_pl.reports.summary import summary
@@ -27,7 +28,8 @@ def test_the_notebooks_summary() -> None:
         "11 readings of readings.csv, indications from 21.8 to 81.9.",
         "The references scatter about the line by s = 1.9 °C (9 degrees of freedom, R² = 0.962); "
         "k = 2.262 times an uncertainty covers 95 %.",
-        "A corrected reading is good to ±4.5 °C in the middle of the range and ±5.1 °C at its ends (95 % of readings).",
+        "A corrected reading is good to ±4.5 °C in the middle of the range and ±5.1 °C at its ends (95 % of readings), "
+        "about what the reference reads: the reference's own uncertainty is in no number here.",
         "The largest error: the line is 2.7 °C above the reference, 6 °C at indication 48.4 in row 10 of readings.csv.",
         "The indications are degrees Fahrenheit as far as these readings can tell (p = 0.61); "
         "every other scale is ruled out (p < 1e-12).",
@@ -38,7 +40,7 @@ def test_the_notebooks_summary() -> None:
 def test_the_gums_summary() -> None:
     text = summary(calibration(*GUM_H3))
     for part in (
-        "reference = 1.00218 · indication − 0.214858 °C\n",
+        "reference = 1.002183 · indication − 0.214858 °C\n",
         "w = 1.00218(67) °C/unit, b = −0.215(16) °C",
         "s = 0.0035 °C (9 degrees of freedom, R² = 0.99999600)",
         "0.16 to 0.17 °C too high; that is more than chance (p = 4e-16).",
@@ -121,11 +123,68 @@ def test_rows_that_were_dropped() -> None:
     )
 
 
-def test_autocorrelation() -> None:
-    text = found(autocorrelation=Autocorrelation(0.56, 0.99, 10))
-    assert "have an autocorrelation of 0.56; of the indications, 0.99: the uncertainties allow for it." in text
-    text = found(autocorrelation=Autocorrelation(0.95, 0.99, 10))
-    assert "allow for it; above 0.9, as here, they are estimates." in text
+@pytest.mark.parametrize(
+    ("errors", "n", "sentence"),
+    [
+        (0.56, 100, "Neighbouring errors of the log are alike (autocorrelation 0.56): the uncertainties allow for it."),
+        (0.02, 100, "Neighbouring errors of the log show no correlation beyond chance (autocorrelation 0.02)."),
+        (-0.97, 100, "of the log alternate (negative autocorrelation, −0.97): that lowers no uncertainty."),
+        (0.56, 29, "The log is too short to tell how alike its errors are: 30 readings are the fewest."),
+    ],
+)
+def test_logs(errors: float, n: int, sentence: str) -> None:
+    log = Diagnostics(sampled=n, autocorrelation=Autocorrelation(errors, 0.99, n - 1))
+    assert sentence in notebook(n=n, dof=n - 2, diagnostics=log)
+
+
+def test_gaps_and_equal_times() -> None:
+    text = found(autocorrelation=Autocorrelation(0.5, 0.9, 10, gaps=1, equal_times=3))
+    assert "The log has 1 gap in time" in text
+    assert "3 readings have the time of the one before: nothing tells their order." in text
+    assert "gap" not in found(autocorrelation=Autocorrelation(0.5, 0.9, 10, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "more"),
+    [
+        ("set points", "comes from the scatter of the set points: k = 3.182 times u_line covers 95 % (3 degrees", None),
+        (
+            "repeats",
+            "comes from the repeats: k = 3.182 times u_line",
+            "what the readings of each share is in no number",
+        ),
+        ("blocks", "comes from eight blocks of time, each left out in turn: k = 3.182 times u_line", None),
+        ("AR(1)", "comes from AR(1) errors, as alike as they may be: k = 3.182 times u_line", None),
+    ],
+)
+def test_where_the_uncertainty_comes_from(source: str, words: str, more: str | None) -> None:
+    text = notebook(source=source, coverage_factor=3.182, u_dof=3.0, reading_dof=50.0, u_reading=1.9)
+    assert words in text
+    assert more is None or more in text
+    assert "k = 3.182 times an uncertainty" not in text
+    # u_reading² and u_line² with their own degrees of freedom (Welch and Satterthwaite)
+    c = calibration(*NOTEBOOK, source=source, coverage_factor=3.182, u_dof=3.0, reading_dof=50.0, u_reading=1.9)
+    u_line = c.correct(51.85).u_line
+    dof = (1.9**2 + u_line**2) ** 2 / (1.9**4 / 50 + u_line**4 / 3)
+    assert f"and k = {stats.t.ppf(0.975, dof):.4g} times u_single ({dof:.0f} degrees of freedom)." in text
+    half = stats.t.ppf(0.975, dof) * np.hypot(1.9, u_line)
+    assert f"good to ±{half:.1f} °C" in text
+
+
+def test_a_lower_bound_is_called_one() -> None:
+    assert "every u is at least so large" in notebook(source="blocks", lower_bound=True, u_dof=7.0, reading_dof=9.0)
+    assert "at least" not in notebook()
+
+
+def test_one_degree_of_freedom() -> None:
+    text = notebook(dof=1)
+    assert "(1 degree of freedom, R²" in text
+
+
+def test_counts_are_written_out() -> None:
+    text = notebook(indication_range=(8412345.0, 8416730.0), indication_mean=8414500.0, pivot=8414500.0)
+    assert "indications from 8412345 to 8416730." in text
+    assert "e+0" not in text
 
 
 def test_it_is_a_dozen_printable_lines() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thermofit_pl.calibration import display
 from thermofit_pl.calibration.correction import Corrected, Correction, Expected, Extrapolate, factors, numbers
-from thermofit_pl.calibration.equation import equation, quantities
+from thermofit_pl.calibration.equation import Fitted, equation, quantities
 from thermofit_pl.calibration.records import Coefficients, Diagnostics, Sgd, Snap, per_feature, spread
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
@@ -77,6 +77,8 @@ class Calibration:
         finish: Whether w and b are the ``least_squares`` curve, ``sgd``'s, or a named scale's (``snap``).
         scale: Which temperature scale the line is near; None where the reference is no temperature.
         sgd: Where the optimiser ended.
+        misfit: How the readings don't fit the curve, in a few words; None where they do. Of a fleet's instruments it is
+            told with p-values that are corrected for their number.
         diagnostics: What the errors say about the curve.
         snap: What snapping to a named scale costs.
         indication_column: The column that the indications came from.
@@ -124,6 +126,7 @@ class Calibration:
     finish: str = field(default="least_squares", metadata=COMMON)
     scale: Verdict | None = None
     sgd: Sgd | None = None
+    misfit: str | None = field(default=None, metadata=NEW)
     diagnostics: Diagnostics
     snap: Snap | None = None
     indication_column: str | None = field(default=None, metadata=COMMON)
@@ -176,8 +179,14 @@ class Calibration:
 
     @property
     def equation(self) -> str:
-        """The curve as people write it, with six digits of each coefficient; of one that is no line, more if known."""
-        return equation(self.curve, self.coefficients, self.unit)
+        """The curve as people write it, with six digits of each coefficient or as many more as its uncertainty asks."""
+        import numpy as np
+
+        x = np.linspace(*self.indication_range, 33)
+        estimate, u_line, _, _ = self.correct(x, "ignore")
+        least = float(u_line.min())
+        fitted = Fitted(x, estimate, least / 10 if least > 0 else math.inf)
+        return equation(self.curve, self.coefficients, self.unit, fitted)
 
     @property
     def quantities(self) -> str:

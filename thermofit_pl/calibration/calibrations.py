@@ -29,6 +29,7 @@ from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
 from thermofit_pl.functional.fieller import FiellerSet
 from thermofit_pl.functional.scales import compare
+from thermofit_pl.functional.uncertainty import AR1, BLOCKS, SHORT
 from thermofit_pl.functional.units import Units
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class Calibrations:
         own = {name: hint for name, hint in self._schema.own.items() if name != "scale"}
         values = {name: walk(self._schema, hint, Json(row[name]), name) for name, hint in own.items()}
         scale = None
+        # too short a log tells too little of how alike its errors are
+        short = row["diagnostics"]["autocorrelation"] is not None and (row["n"] < SHORT or row["lower_bound"])
         if self.units.is_temperature and isinstance(self.curve, Line):
             scale = compare(
                 row["w"],
@@ -137,7 +140,8 @@ class Calibrations:
                 u_w=row["u_w"],
                 u_pivot=row["u_pivot"],
                 pivot=row["pivot"],
-                dof=row["u_dof"] or 0.0,
+                dof=0.0 if short else row["u_dof"] or 0.0,
+                estimated=row["source"] in (AR1, BLOCKS),
                 below_rounding=row["below_rounding"],
                 unit=self.units.reference,
             ).verdict()

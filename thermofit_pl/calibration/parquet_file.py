@@ -75,7 +75,10 @@ class NearestScale:
 
 def columns(schema: Schema) -> dict[str, Any]:
     """The columns of the file, and the type of each."""
-    return {"instrument": str, "status": str} | schema.own | {"scale": NearestScale | None}
+    first = {"instrument": str, "status": str}
+    if "misfit" in schema.own:  # beside the status
+        first |= {"misfit": schema.own["misfit"]}
+    return first | schema.own | {"scale": NearestScale | None}
 
 
 def metadata(frame: pl.DataFrame, provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -231,11 +231,21 @@ class Outlying:
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    """Lag-1 autocorrelations of a log's ``errors`` and ``indications``, over ``pairs`` of neighbours in time."""
+    """Neighbours in the time order of a log.
+
+    Attributes:
+        errors: Lag-1 autocorrelation of the errors.
+        indications: That of the indications.
+        pairs: How many pairs of neighbours.
+        gaps: How many steps in time are longer than usual: no neighbours lie across them. None where nobody counted.
+        equal_times: How many readings have the time of the one before, so that nothing tells their order; or None.
+    """
 
     errors: float
     indications: float
     pairs: int
+    gaps: int | None = field(default=None, metadata={"since": 2})
+    equal_times: int | None = field(default=None, metadata={"since": 2})
 
 
 @dataclass(frozen=True)

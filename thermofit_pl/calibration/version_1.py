@@ -71,6 +71,10 @@ def upgraded_frame(frame: pl.DataFrame, diagnostics: list[str]) -> pl.DataFrame:
     sure, old = pl.col("u_pivot").is_not_null(), pl.col("diagnostics").struct
     log = old.field("autocorrelation").is_not_null()
     dof = pl.when(sure).then(pl.col("dof").cast(pl.Float64))
+    columns = {name: old.field(name) for name in KEPT}
+    if isinstance(frame["diagnostics"].struct.field("autocorrelation").dtype, pl.Struct):  # it may be null throughout
+        more = (pl.lit(None, dtype=pl.Int64).alias(name) for name in ("gaps", "equal_times"))
+        columns["autocorrelation"] = pl.when(log).then(columns["autocorrelation"].struct.with_fields(*more))
     return frame.with_columns(
         pivot=pl.when(pl.col("w").is_not_null()).then(pl.col("indication_mean")),
         u_reading=pl.col("s"),
@@ -78,5 +82,6 @@ def upgraded_frame(frame: pl.DataFrame, diagnostics: list[str]) -> pl.DataFrame:
         reading_dof=dof,
         source=pl.when(sure).then(pl.when(log).then(pl.lit(AR1)).otherwise(pl.lit(INDEPENDENT))),
         lower_bound=pl.lit(value=False),
-        diagnostics=pl.struct((old.field(name) if name in KEPT else pl.lit(None)).alias(name) for name in diagnostics),
+        misfit=pl.lit(None, dtype=pl.String),
+        diagnostics=pl.struct(columns.get(name, pl.lit(None)).alias(name) for name in diagnostics),
     )

@@ -78,7 +78,9 @@ class StepBar(ProgressBar):
             if due and module.steps > self._printed:
                 self._printed = module.steps
                 if sys.stdout is not None:  # else tqdm would fail, where print does nothing
-                    tqdm.write(f"step {module.steps:>7}   loss {module.last_loss():.6f}", file=sys.stdout)
+                    loss = module.last_loss()
+                    text = f"{loss:.6f}" if loss >= 1e-3 else f"{loss:.4g}"
+                    tqdm.write(f"step {module.steps:>7}   loss {text}", file=sys.stdout)
 
     @staticmethod
     def _epochs(trainer: Trainer, module: CalibrationModule) -> int | None:

@@ -94,11 +94,10 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     print(summary(written.calibration))
     unit = data.units.reference
     if data.normalization_rule not in ("none", 1.0) and module.w.numel() == 1 and data.instruments is None:
-        (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), module.raw
-        print(
-            f"On normalised indications ({data.normalization_rule}), SGD ended at w {w:.4f}, b {b:.4f}; as they are "
-            f"shown, at w {raw_w.item():.5f} {data.units.slope}, b {raw_b.item():.4f} {unit}."
-        )
+        (w, b), (raw_w, raw_b) = (module.w.item(), module.b.item()), (value.item() for value in module.raw)
+        normalised = f"On normalised indications ({data.normalization_rule}), SGD ended at w {_places(w, 4)}"
+        shown = f"at w {_places(raw_w, 5)} {data.units.slope}, b {_places(raw_b, 4)} {unit}"
+        print(f"{normalised}, b {_places(b, 4)}; as they are shown, {shown}.")
     for part, purpose in HELD_OUT.items():
         if data.held_out(part):
             n = int(data.moments[part].count.sum())
@@ -179,3 +178,8 @@ def print_scores_by_instrument(names: Sequence[str], scores: InstrumentScores, u
         print("  ".join(cells))
     if len(order) > SHOWN:
         print(f"… and {count(len(order) - SHOWN)} more, each with a smaller rmse.")
+
+
+def _places(value: float, places: int) -> str:
+    """Writes a number with some decimal places, or with five digits where these would not tell it."""
+    return f"{value:.{places}f}" if 0.1 <= abs(value) < 1e6 else f"{value:.5g}"

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thermofit_pl.calibration.correction import factors, of_columns
 from thermofit_pl.calibration.correction import needed as parts_of
-from thermofit_pl.calibration.correction import of_columns
+from thermofit_pl.calibration.equation import Fitted, equation
+from thermofit_pl.calibration.records import Coefficients
 from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
+from thermofit_pl.functional.fleet_tests import holm, outlying
 from thermofit_pl.functional.scales import AGREES, SCALES, compare
-from thermofit_pl.reports.summary import ESTIMATE
+from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +27,24 @@ if TYPE_CHECKING:
     from thermofit_pl.curves.base import Curve
     from thermofit_pl.functional.units import Units
 
-NEEDED = ("instrument", "n", "w", "s", "pivot", "u_pivot", "u_reading", "coverage_factor", "indication_range")
+NEEDED = (
+    "instrument",
+    "n",
+    "w",
+    "s",
+    "pivot",
+    "u_pivot",
+    "u_dof",
+    "u_reading",
+    "reading_dof",
+    "coverage_factor",
+    "indication_range",
+)
 OF_LINES = ("b", "u_w", "indication_mean")
 OF_OTHERS = ("level", "U")
 NAMED = 5  # instruments that a line names
 WORST = 10
-OUTLYING = 0.001  # probability that an instrument of a normal fleet is called an outlier
-MAD = 1.4826  # makes the median absolute deviation of normal values their standard deviation
+OUTLYING = 0.01  # probability that any instrument of a normal fleet is called an outlier
 
 
 def fleet_summary(fleet: Calibrations) -> str:
@@ -48,7 +62,7 @@ def fleet_summary(fleet: Calibrations) -> str:
         of_lines, ended = isinstance(fleet.curve, Line), fleet.frame["sgd"].drop_nulls()
         lines += [*(_spread(lined, fleet.units) if of_lines else _quoted(fleet)), *_worst(fleet, lined)]
         lines += [*_outliers(lined), *_common(fleet)] if of_lines else []
-        lines += [*_logs(fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls())]
+        lines += [*_sources(fleet), *_logs(fleet)]
         lines += [*(_scales(fleet) if of_lines else []), *_sgd(ended, fleet.units)]
         lines.append(
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
@@ -71,12 +85,15 @@ def _statuses(fleet: Calibrations) -> Iterator[str]:
 
     frame, source = fleet.frame, fleet.provenance["data_name"]
     readings = f"{count(int(frame['n'].sum()))} readings" + (f" of {printable(source)}" if source else "")
-    fine = int((frame["status"] == "ok").sum())
+    fine = int(((frame["status"] == "ok") & frame["misfit"].is_null()).sum())
     yield f"{count(fine)} of {count(frame.height)} instruments are fine ({readings})."
     for status in sorted(set(frame["status"].unique()) - {"ok"}):
         some = frame.select("instrument", "status", "w").filter(pl.col("status") == status)
         kept = "no line" if some["w"].null_count() else "a line"
         yield f"{count(some.height)} with {kept}: {printable(status, 100)} ({_named(some['instrument'])})."
+    for misfit in sorted(set(frame["misfit"].drop_nulls().unique())):
+        names = frame.select("instrument", "misfit").filter(pl.col("misfit") == misfit)["instrument"]
+        yield f"{count(len(names))} with a misfit: {printable(misfit, 100)} ({_named(names)})."
     if dropped := fleet.provenance["dropped"]:
         were = "reading was" if dropped == 1 else "readings were"
         yield f"{count(dropped)} {were} dropped, since a cell was missing."
@@ -112,22 +129,25 @@ def _worst(fleet: Calibrations, lined: pl.DataFrame) -> Iterator[str]:
     if not known.height:
         return
     probability = f"{100 * fleet.provenance['coverage_probability']:.4g} %"
-    worst = _ranked(known, good_to(known, fleet.curve), fleet.units, "±")
+    worst = _ranked(known, good_to(known, fleet.curve, fleet.provenance["coverage_probability"]), fleet.units, "±")
     yield f"A corrected reading is worst of ({probability}, at an end of the range): {worst}."
     yield f"The readings scatter most about the lines of (s): {_ranked(known, known['s'].to_numpy(), fleet.units)}."
 
 
-def good_to(known: pl.DataFrame, curve: Curve) -> NDArray[np.float64]:
+def good_to(known: pl.DataFrame, curve: Curve, probability: float) -> NDArray[np.float64]:
     """Returns U of a corrected reading at the worse end of each instrument's range, shape ``(instruments,)``.
 
     Args:
         known: Rows of instruments with uncertainties.
         curve: The fleet's.
+        probability: Of coverage.
     """
     columns = {name: known.select(value).to_series().to_numpy() for name, value in parts_of(curve).items()}
     correction = of_columns(curve, columns.__getitem__)
     u = [correction.at(columns[end]).u_single for end in ("low", "high")]
-    expanded: NDArray[np.float64] = known["coverage_factor"].to_numpy() * np.maximum(*u)
+    names = ("coverage_factor", "u_pivot", "u_dof", "u_reading", "reading_dof")
+    _, k = factors(*(known[name].fill_null(math.nan).to_numpy() for name in names), probability=probability)
+    expanded: NDArray[np.float64] = k * np.maximum(*u)
     return expanded
 
 
@@ -144,9 +164,8 @@ def _outliers(lined: pl.DataFrame) -> Iterator[str]:
         return
     p = outlier_p(known)
     beyond = np.flatnonzero(p < OUTLYING)
-    chance = two_digits(OUTLYING * known.height)
     if not beyond.size:
-        yield f"No instrument is an outlier of the fleet at the level {OUTLYING:g} ({chance} would be by chance)."
+        yield f"No instrument is an outlier of the fleet (p-values corrected for their number, at {OUTLYING:g})."
         return
     order = beyond[np.argsort(p[beyond], kind="stable")]
     names = ", ".join(
@@ -154,9 +173,10 @@ def _outliers(lined: pl.DataFrame) -> Iterator[str]:
         for name, value in zip(known["instrument"].gather(order[:WORST].tolist()), p[order[:WORST]], strict=True)
     )
     more = " …" if len(order) > WORST else ""
+    are = "instruments is an outlier" if len(order) == 1 else "instruments are outliers"
     yield (
-        f"{count(len(order))} of {count(known.height)} instruments are outliers of the fleet at the level "
-        f"{OUTLYING:g}, where {chance} would be by chance: {names}{more}."
+        f"{count(len(order))} of {count(known.height)} {are} of the fleet (p-values corrected for their number): "
+        f"{names}{more}."
     )
 
 
@@ -164,44 +184,31 @@ def outlier_p(known: pl.DataFrame) -> NDArray[np.float64]:
     """Returns how probable an instrument so far from the fleet is by chance, shape ``(instruments,)``.
 
     The pair (estimate at the fleet's mean indication, slope) of each instrument is compared with the fleet's medians.
-    The covariance is that of the fleet by medians (the correlation after Gnanadesikan and Kettenring 1972), with what
-    the instruments' own uncertainties explain of it taken out and each one's own put in. For a normal fleet, the
-    squared distance has a chi-squared distribution with two degrees of freedom.
+    The p-values are corrected for the number of instruments (Holm 1979).
 
     Args:
         known: Rows of instruments with uncertainties.
     """
-    w, b, u_w, u_pivot, pivot, n = (
-        known[name].to_numpy().astype(np.float64) for name in ("w", "b", "u_w", "u_pivot", "indication_mean", "n")
+    w, b, u_w, u_pivot, pivot, n, dof = (
+        known[name].to_numpy().astype(np.float64) for name in ("w", "b", "u_w", "u_pivot", "pivot", "n", "u_dof")
     )
     mean = float((pivot * n).sum() / n.sum())
     away = mean - pivot
     own = np.empty((len(w), 2, 2))
     own[:, 0, 0], own[:, 1, 1] = u_pivot**2 + (away * u_w) ** 2, u_w**2
     own[:, 0, 1] = own[:, 1, 0] = away * u_w**2
-    points = np.stack([w * mean + b, w], axis=-1)
-    points -= np.median(points, axis=0)
-    spread = MAD * np.median(np.abs(points), axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    scaled = points / spread
-    plus, minus = (MAD * np.median(np.abs(scaled[:, 0] + sign * scaled[:, 1])) for sign in (1, -1))
-    correlation = (plus**2 - minus**2) / (plus**2 + minus**2) if plus or minus else 0.0
-    total = np.array([[1.0, correlation], [correlation, 1.0]])
-    between = total - np.median(own / np.outer(spread, spread), axis=0)
-    values, vectors = np.linalg.eigh(between)
-    between = vectors @ np.diag(np.clip(values, 1e-12, None)) @ vectors.T  # 0 is singular beside an own one of 0
-    covariance = between + own / np.outer(spread, spread)
-    squared = np.einsum("ni,ni->n", scaled, np.linalg.solve(covariance, scaled[:, :, None])[:, :, 0])
-    chance: NDArray[np.float64] = np.exp(-squared / 2)
-    return chance
+    return holm(outlying(np.stack([w * mean + b, w], axis=-1), own, np.maximum(dof, 1.0)))
 
 
 def _common(fleet: Calibrations) -> Iterator[str]:
     common = fleet.provenance.get("common")
     if common is None:
         return
-    unit, slope = fleet.units.reference, signed(f"{common['w']:.6g}")
-    line = f"{slope} · indication {'−' if common['b'] < 0 else '+'} {abs(common['b']):.6g} {unit}"
+    unit, ends = fleet.units.reference, fleet.frame["indication_range"].drop_nulls().to_numpy()
+    x = np.linspace(ends.min(), ends.max(), 33)
+    within = common["s"] / 10 / math.sqrt(fleet.frame["n"].sum()) or math.inf
+    quoted = Coefficients(("b", "w"), (common["b"], common["w"]), None, None, None)
+    line = equation(Line(), quoted, unit, Fitted(x, common["w"] * x + common["b"], within)).removeprefix("reference = ")
     scatter = (
         f"s = {two_digits(common['s'])} {unit} about it, {two_digits(common['s_own'])} {unit} about their own lines"
     )
@@ -211,17 +218,28 @@ def _common(fleet: Calibrations) -> Iterator[str]:
         yield f"One common line, {line}, would not do for all ({p_text(common['p'])}): {scatter}."
 
 
-def _logs(autocorrelation: pl.Series) -> Iterator[str]:
-    if not len(autocorrelation):
+def _logs(fleet: Calibrations) -> Iterator[str]:
+    log = fleet.frame["diagnostics"].struct.field("autocorrelation").drop_nulls()
+    if not len(log):
         return
-    errors = autocorrelation.struct.field("errors").to_numpy()
+    errors = log.struct.field("errors").to_numpy()
     low, middle, high = (signed(f"{value:.2f}") for value in np.quantile(errors, (0.05, 0.5, 0.95)))
-    beyond = int((errors > ESTIMATE).sum())
-    estimates = f"; above {ESTIMATE:g}, as of {count(beyond)}, they are estimates" if beyond else ""
-    yield (
-        f"Neighbouring errors of these logs have an autocorrelation of {middle} ({low} to {high}), which the "
-        f"uncertainties allow for{estimates}."
-    )
+    short = int((fleet.frame["n"] < SHORT).sum())
+    text = f"Neighbouring errors of these logs have an autocorrelation of {middle} ({low} to {high})"
+    if short == len(fleet):
+        yield f"{text}; they are too short, with fewer than {SHORT} readings, to tell how alike their errors are."
+        return
+    more = f"; {count(short)} are too short to tell" if short else ""
+    bounds = int(fleet.frame["lower_bound"].sum())
+    least = f"; of {count(bounds)}, every u is at least so large, for they are short beside it" if bounds else ""
+    yield f"{text}, which the uncertainties allow for{more}{least}."
+
+
+def _sources(fleet: Calibrations) -> Iterator[str]:
+    found = fleet.frame["source"].drop_nulls().value_counts(sort=True)
+    if set(found["source"]) - {INDEPENDENT}:
+        parts = [f"{source} ({count(number)})" for source, number in found.iter_rows()]
+        yield f"The uncertainties come from {', '.join(parts)}."
 
 
 def _scales(fleet: Calibrations) -> Iterator[str]:
@@ -243,9 +261,10 @@ def _same_quantity(fleet: Calibrations) -> Iterator[str]:
     known = fleet.frame.drop_nulls(["u_w", "u_pivot"])
     if units.indication not in (None, units.reference) or fleet.provenance["finish"] == "snap" or not known.height:
         return
-    numbers = {name: known[name].to_numpy() for name in ("w", "b", "u_w", "u_pivot", "dof", "below_rounding")}
-    ends, pivot = known["indication_range"].to_numpy(), known["indication_mean"].to_numpy()
-    found = compare(indication_range=ends, pivot=pivot, unit=units.reference, **numbers)
+    numbers = {name: known[name].to_numpy() for name in ("w", "b", "u_w", "u_pivot", "pivot", "below_rounding")}
+    numbers["dof"] = known["u_dof"].to_numpy()
+    numbers["estimated"] = known["source"].is_in([AR1, BLOCKS]).to_numpy()
+    found = compare(indication_range=known["indication_range"].to_numpy(), unit=units.reference, **numbers)
     same = int(((found.p[:, 0] >= AGREES) | found.exact).sum())
     yield (
         f"As far as the readings can tell, {count(same)} of {count(known.height)} instruments show the same quantity "

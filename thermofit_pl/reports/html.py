@@ -220,7 +220,7 @@ def _fleet(fleet: Calibrations) -> dict[str, Any]:
 
     unit = fleet.units.reference
     known = fleet.frame.drop_nulls(["u_pivot", "coverage_factor"])
-    expanded = good_to(known, fleet.curve)
+    expanded = good_to(known, fleet.curve, fleet.provenance["coverage_probability"])
     order = np.argsort(-expanded, kind="stable")[:WORST].tolist()
     worst = [
         {

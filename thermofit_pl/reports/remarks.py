@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
+from thermofit_pl.calibration.levels import CHANCE, LITTLE, ORDERED, ORDERED_LOG, PATTERN, RARER
+from thermofit_pl.formatting import count, number, p_text, printable, signed, two_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
         Stuck,
     )
 
-PATTERN = 0.01  # p-value below which errors are said to have a pattern
-CHANCE = 0.05  # p-value from which a slope counts as nothing more than chance
-ORDERED = 0.005  # p-value below which a rank correlation is no chance
-ORDERED_LOG = 0.99  # rank correlation of a log from which it is none, however alike neighbours are
-LITTLE = 0.5  # R² below which a line does little
 SHAPES = {0: "an offset", 1: "a slope", 2: "a parabola", 3: "an S"}
 
 
@@ -40,7 +36,7 @@ def remarks(c: Calibration) -> Iterator[str]:
         yield _error_codes(found.error_codes)
     if found.stuck is not None:
         yield _stuck(found.stuck, unit)
-    differ, alike = _is_pattern(found.set_points), _is_pattern(found.neighbours)
+    differ, alike = _is_pattern(found.set_points), _is_pattern(found.neighbours, RARER)
     if found.set_points is not None and differ:
         yield _set_points(found.set_points, unit)
     if found.neighbours is not None and alike:
@@ -50,15 +46,15 @@ def remarks(c: Calibration) -> Iterator[str]:
     shaped = _follows_a_curve(c) or _is_pattern(found.shape)
     if found.shape is not None and shaped and not _follows_a_curve(c):
         yield _shape(found.shape, unit)
-    uneven = not shaped and _is_pattern(found.scatter)
+    uneven = not shaped and _is_pattern(found.scatter, RARER)
     if found.scatter is not None and uneven:
         yield _scatter(found.scatter)
     if found.outlying is not None and not (differ or shaped or uneven):
         yield _outlying(found.outlying, unit)
 
 
-def _is_pattern(found: SetPoints | Neighbours | Shape | Scatter | None) -> bool:
-    return found is not None and found.p is not None and found.p < PATTERN
+def _is_pattern(found: SetPoints | Neighbours | Shape | Scatter | None, level: float = PATTERN) -> bool:
+    return found is not None and found.p is not None and found.p < level
 
 
 def _may_be_chance(c: Calibration) -> bool:
@@ -90,7 +86,7 @@ def is_order(rank: Rank, *, log: bool) -> bool:
 
 
 def _error_codes(found: ErrorCodes) -> str:
-    values = _listed([_number(value) for value in found.values])
+    values = _listed([number(value) for value in found.values])
     what = {"both": "indication or reference"}.get(found.role, found.role)
     role = {"both": "indications and references"}.get(found.role, f"{found.role}s")
     readings = "1 reading is" if found.count == 1 else f"{count(found.count)} readings are"
@@ -110,7 +106,7 @@ def _error_codes(found: ErrorCodes) -> str:
 def _stuck(found: Stuck, unit: str) -> str:
     what = "rows" if found.file else "readings"
     return (
-        f"The indication stood at {_number(found.indication)} in {what} {found.first_row} to "
+        f"The indication stood at {number(found.indication)} in {what} {found.first_row} to "
         f"{found.last_row}{_of(found.file)} ({count(found.count)} readings), while the reference moved by "
         f"{two_digits(found.moved)} {unit}: leave these readings out."
     )
@@ -120,7 +116,7 @@ def _set_points(found: SetPoints, unit: str) -> str:
     side = "above" if found.error > 0 else "below"
     return (
         f"The {count(found.count)} set points lie off the line by more than repeats explain (lack of fit, "
-        f"{p_text(found.p or 0.0)}); the largest error: near {_number(found.reference)} {unit} the line is "
+        f"{p_text(found.p or 0.0)}); the largest error: near {number(found.reference)} {unit} the line is "
         f"{two_digits(abs(found.error))} {unit} {side} the mean of {count(found.readings)} readings."
     )
 
@@ -170,7 +166,7 @@ def _scatter(found: Scatter) -> str:
 
 
 def _outlying(found: Outlying, unit: str) -> str:
-    where = f"{_number(found.reference)} {unit} at indication {_number(found.indication)}"
+    where = f"{number(found.reference)} {unit} at indication {number(found.indication)}"
     times = f"{abs(found.t):.1f} times the scatter of the others"
     if found.count == 1:
         at = _rows(found.rows, 1, found.file)
@@ -195,10 +191,6 @@ def _of(file: str | None) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _number(value: float) -> str:
-    return signed(f"{value:.6g}")
 
 
 def _share(value: float) -> str:

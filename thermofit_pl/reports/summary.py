@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from thermofit_pl.curves.line import Line
-from thermofit_pl.formatting import count, printable, signed, two_digits
+from thermofit_pl.formatting import count, number, printable, signed, two_digits
 from thermofit_pl.functional.scales import SCALES, compare, same_quantity
+from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, REPEATS, SET_POINTS, SHORT, single_reading
 from thermofit_pl.reports.remarks import remarks
 
 if TYPE_CHECKING:
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
 
     from thermofit_pl.calibration.calibration import Calibration
     from thermofit_pl.calibration.calibrations import Calibrations
-    from thermofit_pl.calibration.records import Autocorrelation
 
-ESTIMATE = 0.9  # autocorrelation above which even the honest uncertainties are estimates
+SOURCES = {
+    REPEATS: "the repeats",
+    SET_POINTS: "the scatter of the set points",
+    AR1: "AR(1) errors, as alike as they may be",
+    BLOCKS: "eight blocks of time, each left out in turn",
+}
+ALIKE = 2.6  # standard deviations of an autocorrelation beyond which it is more than chance
 
 
 def summary(calibration: Calibration | Calibrations) -> str:
@@ -37,7 +43,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
         return fleet_summary(calibration)
     c = calibration
     lines = [c.equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
-    lines += [*_snap(c), *remarks(c), *_log(c.diagnostics.autocorrelation), *_sgd(c)]
+    lines += [*_snap(c), *remarks(c), *_log(c), *_sgd(c)]
     return "\n".join(lines)
 
 
@@ -52,8 +58,9 @@ def _scale(c: Calibration) -> Iterator[str]:
             c.indication_range,
             u_w=c.u_w,
             u_pivot=c.u_pivot,
-            pivot=c.indication_mean,
-            dof=c.dof,
+            pivot=c.pivot,
+            dof=0.0 if c.lower_bound or (c.diagnostics.autocorrelation and c.n < SHORT) else c.u_dof or 0.0,
+            estimated=c.source in (AR1, BLOCKS),
             below_rounding=c.below_rounding,
             unit=c.unit,
         )
@@ -71,12 +78,18 @@ def _line(c: Calibration) -> str:
 
 
 def _readings(c: Calibration) -> str:
-    low, high = (signed(f"{end:.6g}") for end in c.indication_range)
+    low, high = (number(end, _step(c)) for end in c.indication_range)
     source = f" of {printable(c.data_name)}" if c.data_name else ""
     text = f"{count(c.n)} readings{source}, indications from {low} to {high}"
     if c.dropped:
         text += f"; {count(c.dropped)} more dropped, since a cell was missing"
     return text + "."
+
+
+def _step(c: Calibration) -> float:
+    """To what an indication is told: a thousandth of the range."""
+    low, high = c.indication_range
+    return (high - low) / 1000 or math.inf
 
 
 def _fit(c: Calibration) -> Iterator[str]:
@@ -92,11 +105,50 @@ def _fit(c: Calibration) -> Iterator[str]:
             "nothing says how far to trust it."
         )
     else:
+        text = f"The references scatter about the line by s = {s} ({_freedom(c.dof)}{r_squared})"
         probability = f"{100 * c.coverage_probability:.4g} %"
-        yield (
-            f"The references scatter about the line by s = {s} ({count(c.dof)} degrees of freedom"
-            f"{r_squared}); k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
-        )
+        if c.source in (None, INDEPENDENT):
+            yield f"{text}; k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
+        else:
+            yield f"{text}."
+            yield from _source(c, probability)
+
+
+def _source(c: Calibration, probability: str) -> Iterator[str]:
+    """Says where the uncertainty comes from that is not that of independent readings."""
+    low, high = c.indication_range
+    _, k, dof = _single(c, low / 2 + high / 2)
+    yield (
+        f"The uncertainty of the line comes from {SOURCES.get(c.source or '', c.source)}: k = {c.coverage_factor:.4g} "
+        f"times u_line covers {probability} ({_freedom(c.u_dof or 0.0)}), and k = {k:.4g} times u_single "
+        f"({_freedom(dof)})."
+    )
+    if c.source == REPEATS:
+        yield "There are too few set points for more: what the readings of each share is in no number here."
+    if c.lower_bound:
+        yield "The log is short beside the time over which its errors are alike: every u is at least so large."
+
+
+def _single(c: Calibration, indication: float) -> tuple[float, float, float]:
+    """Returns u_single at an indication, its coverage factor and degrees of freedom."""
+    found = c.correct(indication, "ignore")
+    if c.source in (None, INDEPENDENT) or c.u_dof is None or c.reading_dof is None or c.u_reading is None:
+        # both parts come from one sum of squares
+        return found.u_single, c.coverage_factor or math.nan, float(c.dof)
+    import numpy as np
+
+    variance, u_line = np.asarray(c.u_reading**2), np.asarray(found.u_line)
+    both = single_reading(variance, c.reading_dof, u_line, c.u_dof, c.coverage_probability)
+    u, k, dof = (float(value) for value in both)
+    return u, k, dof
+
+
+def _freedom(dof: float) -> str:
+    return (
+        "1 degree of freedom"
+        if dof == 1
+        else f"{count(round(dof)) if dof >= 10 or dof == int(dof) else f'{dof:.2g}'} degrees of freedom"
+    )
 
 
 def _is_exact(c: Calibration) -> bool:
@@ -115,16 +167,15 @@ def _good_to(c: Calibration) -> Iterator[str]:
     if c.u_pivot is None or c.coverage_factor is None or c.s is None or _is_exact(c):
         return
     low, high = c.indication_range
-    k = c.coverage_factor
-    ends = [k * c.correct(x, "ignore").u_single for x in (low, high)]
-    middle = k * c.correct(low + (high - low) / 2, "ignore").u_single
-    at_ends = sorted({two_digits(end) for end in ends}, key=float)
+    at = [k * u for u, k, _ in (_single(c, x) for x in (low, low + (high - low) / 2, high))]
+    at_ends = sorted({two_digits(at[0]), two_digits(at[2])}, key=float)
     where = f"in the middle of the range and ±{' and ±'.join(at_ends)} {c.unit} at its ends"
-    if at_ends == [two_digits(middle)]:
+    if at_ends == [two_digits(at[1])]:
         where = "in the middle of the range and at its ends"
     yield (
-        f"A corrected reading is good to ±{two_digits(middle)} {c.unit} {where} "
-        f"({100 * c.coverage_probability:.4g} % of readings)."
+        f"A corrected reading is good to ±{two_digits(at[1])} {c.unit} {where} "
+        f"({100 * c.coverage_probability:.4g} % of readings), about what the reference reads: the reference's own "
+        "uncertainty is in no number here."
     )
 
 
@@ -136,8 +187,8 @@ def _largest(c: Calibration) -> Iterator[str]:
     size = two_digits(abs(largest.error))
     yield (
         f"The largest error: the line is {size} {c.unit} {sign} the reference, "
-        f"{signed(f'{largest.reference:.6g}')} {c.unit} at indication "
-        f"{signed(f'{largest.indication:.6g}')}{_place(largest.row, largest.file)}."
+        f"{number(largest.reference)} {c.unit} at indication {number(largest.indication, _step(c))}"
+        f"{_place(largest.row, largest.file)}."
     )
 
 
@@ -155,11 +206,28 @@ def _snap(c: Calibration) -> Iterator[str]:
         )
 
 
-def _log(log: Autocorrelation | None) -> Iterator[str]:
-    if log is not None:
-        estimate = "; above 0.9, as here, they are estimates" if log.errors > ESTIMATE else ""
-        rho = f"{signed(f'{log.errors:.2f}')}; of the indications, {signed(f'{log.indications:.2f}')}"
-        yield f"Neighbouring errors have an autocorrelation of {rho}: the uncertainties allow for it{estimate}."
+def _log(c: Calibration) -> Iterator[str]:
+    log = c.diagnostics.autocorrelation
+    if log is None:
+        return
+    rho = signed(f"{log.errors:.2f}")
+    if c.n < SHORT:
+        yield f"The log is too short to tell how alike its errors are: {count(SHORT)} readings are the fewest."
+    elif abs(log.errors) * log.pairs**0.5 < ALIKE:
+        yield f"Neighbouring errors of the log show no correlation beyond chance (autocorrelation {rho})."
+    elif log.errors < 0:
+        yield f"Neighbouring errors of the log alternate (negative autocorrelation, {rho}): that lowers no uncertainty."
+    else:
+        yield f"Neighbouring errors of the log are alike (autocorrelation {rho}): the uncertainties allow for it."
+    if log.gaps:
+        yield f"The log has {_several(log.gaps, 'gap')} in time; readings on both sides of one are no neighbours."
+    if log.equal_times:
+        have = "has" if log.equal_times == 1 else "have"
+        yield f"{_several(log.equal_times, 'reading')} {have} the time of the one before: nothing tells their order."
+
+
+def _several(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
 
 
 def _sgd(c: Calibration) -> Iterator[str]:

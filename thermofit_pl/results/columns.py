@@ -17,6 +17,7 @@ from thermofit_pl.functional.units import ABSOLUTE_ZERO
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, NUMERALS
 from thermofit_pl.results.build import provenance
 from thermofit_pl.results.diagnostics import diagnostics
+from thermofit_pl.results.misfit import misfits
 from thermofit_pl.results.turning import warn_of_turns
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def tabulate(
         values["conventional"] = _quoted(result)
     values["indication_range"] = _finite(np.stack([numbers["low"], numbers["high"]], axis=-1))
     values["source"] = pl.Series([*SOURCES, None]).gather(result.whole["source"] % (len(SOURCES) + 1))  # −1: none
+    evidence = result.evidence
+    r_squared = evidence.fit.r_squared.numpy()
+    values["misfit"] = misfits(evidence.findings, evidence.sample.codes(), evidence.slope_p, r_squared)
     values |= {"scale": _scales(result), "sgd": _sgd(result), "diagnostics": diagnostics(result)}
     rmse_free = result.evidence.fit.rmse.numpy()
     values["snap"] = Records({"scale": result.snap, "rmse_free": rmse_free}, there & (result.snap is not None))

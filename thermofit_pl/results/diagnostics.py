@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thermofit_pl.results.findings import LEVEL
+from thermofit_pl.calibration.levels import PATTERN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +40,8 @@ def diagnostics(result: Result) -> pl.Series:
             errors=log.errors,
             indications=log.indications,
             pairs=log.pairs,
+            gaps=log.gaps,
+            equal_times=log.equal_times,
         )
         if log is not None
         else struct("autocorrelation", ~everywhere, errors=everywhere),
@@ -86,7 +88,7 @@ def _error_codes(odd: Odd, sample: Sample) -> pl.Series:
 
 def _outlying(odd: Odd, sample: Sample) -> pl.Series:
     found = _gathered(sample, np.flatnonzero(odd.standing_out), len(odd.p), {})
-    farthest = np.where(found["count"].is_not_null().to_numpy() & (odd.p < LEVEL), odd.farthest, -1)
+    farthest = np.where(found["count"].is_not_null().to_numpy() & (odd.p < PATTERN), odd.farthest, -1)
     columns = {"t": odd.t, "p": odd.p, **_places(sample, farthest), "count": found["count"], "rows": found["rows"]}
     return struct("outlying", farthest >= 0, **columns)
 
