@@ -78,7 +78,12 @@ def test_the_sets_of_a_line_are_fiellers(single: bool, falls: bool) -> None:
     fit, evaluate = fitted(moments_of(Moments(curve=Line()), x, y))
     k, scatter = 2.0244, fit.s.item() if single else 0.0
     reference = (np.linspace(-10, 30, 1001) + 17.3) * (-1 if falls else 1) - 17.3
-    found = inverse_set(evaluate, reference, k, scatter, -50.0, 150.0)
+
+    def of_reading(at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        estimate, variance = evaluate(at)
+        return estimate, variance + scatter**2
+
+    found = inverse_set(of_reading, reference, k, -50.0, 150.0)
     pivot, w = fit.pivot.item(), fit.w.item()
     level = np.hypot(k * fit.u_pivot.item(), k * scatter)
     exact = fieller(reference - (fit.b.item() + w * pivot), w, k * fit.u_w.item(), level)
@@ -95,7 +100,7 @@ def test_the_sets_of_a_cubic_solve_its_equation() -> None:
     _, evaluate = fitted(moments)
     low, high = float(x.min()), float(x.max())
     reference = np.linspace(-25, 45, 501)
-    found = inverse_set(evaluate, reference, 2.03, 0.0, low, high)
+    found = inverse_set(evaluate, reference, 2.03, low, high)
     assert {"bounded", "open"} <= set(found.kind)
     for ends, sign in ((found.lower, 1), (found.upper, -1)):
         inside = np.isfinite(ends)
@@ -109,7 +114,7 @@ def test_the_sets_of_a_cubic_solve_its_equation() -> None:
 def test_references_beyond_the_range_have_no_set() -> None:
     x, y = readings()
     _, evaluate = fitted(moments_of(Moments(curve=Line()), x, y))
-    found = inverse_set(evaluate, np.array([-1e3, 1e3, np.nan, 10.0]), 2.0, 0.0, 0.0, 100.0)
+    found = inverse_set(evaluate, np.array([-1e3, 1e3, np.nan, 10.0]), 2.0, 0.0, 100.0)
     assert found.kind.tolist() == ["nothing", "nothing", "unknown", "bounded"]
     assert np.isnan(found.lower[:3]).all()
     assert np.isnan(inverse(evaluate, np.array([-1e3]), 0.0, 100.0)).all()
@@ -120,7 +125,7 @@ def test_a_curve_that_turns_is_refused() -> None:
     _, evaluate = fitted(moments_of(Moments(curve=Polynomial(2)), x, (x - 30) ** 2 + y))
     for solve in (
         lambda: inverse(evaluate, np.array([1.0]), 0.0, 100.0),
-        lambda: inverse_set(evaluate, np.array([1.0]), 2.0, 0.0, 0.0, 100.0),
+        lambda: inverse_set(evaluate, np.array([1.0]), 2.0, 0.0, 100.0),
     ):
         with pytest.raises(
             InputError, match=r"rises or falls over the calibrated range, 0 to 100, but .* turns near 29"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count
-from thermofit_pl.functional.band import band
+from thermofit_pl.functional.band import band, single
 from thermofit_pl.functional.fieller import FiellerSet, fieller
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 Extrapolate = Literal["warn", "error", "ignore"]
+SLACK = 1e-12  # of an end of the range, by which rounding may miss it
 
 
 class Corrected(NamedTuple):
@@ -90,17 +91,24 @@ class Correction(NamedTuple):
         Args:
             indication: What the instruments show, a number, an array or an expression [indicated unit].
         """
-        estimate, variance = self.band(indication)
+        about = self.level, self.w, self.pivot, self.u_pivot, self.U
+        estimate, variance, of_reading = single(self.curve, indication, *about, self.u_reading)
         return Corrected(
             estimate=estimate,
             u_line=variance**0.5,
-            u_single=(variance + self.u_reading * self.u_reading) ** 0.5,
+            u_single=of_reading**0.5,
             extrapolated=(indication < self.low) | (indication > self.high),
         )
 
     def band(self, indication: Any) -> tuple[Any, Any]:
         """Returns the estimates of indications, and the variances of the curve there."""
         return band(self.curve, indication, self.level, self.w, self.pivot, self.u_pivot, self.U)
+
+    def _of_reading(self, indication: Any) -> tuple[Any, Any]:
+        """Returns the estimates of indications, and the variances of one new reading there."""
+        about = self.level, self.w, self.pivot, self.u_pivot, self.U
+        estimate, _, variance = single(self.curve, indication, *about, self.u_reading)
+        return estimate, variance
 
     def correct(self, indication: FloatArray, extrapolate: Extrapolate) -> Corrected:
         """Corrects indications of any shape, and says or refuses what lies outside the calibrated range.
@@ -169,11 +177,20 @@ class Correction(NamedTuple):
 
         flat = np.asarray(reference, np.float64).ravel()
         shape = np.shape(reference)
-        indication = inverse(self.band, flat, self.low, self.high)
+        ends = self.low, self.high, self.curve.over
+        with np.errstate(all="ignore"):
+            b = self.level - sum(w * at for w, at in zip(self.w, self.pivot, strict=True))
+            closed = self.curve.indication(flat, np.array([b, *self.w]))
+            if closed is None:
+                indication = inverse(self.band, flat, *ends)
+            else:
+                inside = (closed >= self.low * (1 - SLACK)) & (closed <= self.high * (1 + SLACK))
+                indication = np.where(inside, closed, np.nan)
         sets = []
-        for factor, scatter in ((k, 0.0), (k_single, self.u_reading)):
-            if np.isfinite(factor) and np.isfinite(scatter):
-                found = inverse_set(self.band, flat, factor, scatter, self.low, self.high)
+        for factor, u, evaluate in ((k, self.u_pivot, self.band), (k_single, self.u_reading, self._of_reading)):
+            if np.isfinite(factor) and np.isfinite(u):
+                with np.errstate(all="ignore"):
+                    found = inverse_set(evaluate, flat, factor, *ends)
             else:
                 nothing = np.full(flat.shape, np.nan)
                 found = FiellerSet(np.full(flat.shape, "unknown"), nothing, nothing)

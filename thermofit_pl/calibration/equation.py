@@ -103,7 +103,8 @@ def quantities(curve: Curve, coefficients: Coefficients, units: Units) -> str:
     """
     u = coefficients.u or [None] * len(coefficients.values)
     found = list(zip(coefficients.names, coefficients.values, u, strict=True))
-    of = dict.fromkeys(coefficients.names, "")
+    own = zip(coefficients.names, curve.conventional_units, strict=True)
+    of = {name: unit and f" {unit}" for name, unit in own}
     if isinstance(curve, Line):
         found = [found[j] for j in (1, 0) if j in curve.free]
         of = {"w": f" {units.slope}", "b": f" {units.reference}"}

@@ -266,6 +266,7 @@ class Diagnostics:
         scatter: Whether the scatter changes along the range.
         outlying: Readings that stand out.
         rank: Rank correlation.
+        looks_like: Of which sensor a line's readings look to be: ``thermistor``, ``Pt100``, ``Pt1000``; None for none.
         slope_p: p-value of "the slope is zero".
         autocorrelation: For a log in time order.
     """
@@ -280,6 +281,7 @@ class Diagnostics:
     scatter: Scatter | None = None
     outlying: Outlying | None = None
     rank: Rank | None = None
+    looks_like: str | None = None
     slope_p: float | None = None
     autocorrelation: Autocorrelation | None = None
 

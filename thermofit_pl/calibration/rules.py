@@ -86,7 +86,7 @@ def curve_of(record: Any, curves: Sequence[type[Curve]]) -> Curve:
 
     try:
         curve = from_record(record, curves)
-        curve.features(np.zeros(1))  # a polynomial without its frame has none
+        curve.evaluate(np.ones(1), 1.0, [1.0] * len(curve.names), [0.0] * len(curve.names))  # it must have its frame
     except (InputError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         words = str(error).removeprefix("curve: expected ") if isinstance(error, InputError) else repr(error)
         raise RefusedError(f"its curve isn't {printable(words, 300)}") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -13,6 +14,7 @@ from torch import Tensor
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
+from thermofit_pl.curves.line import Line
 from thermofit_pl.files import atomic_write
 from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.packing import entry
@@ -25,6 +27,9 @@ from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.laps import PlainSgd, Points, is_plain_sgd
 from thermofit_pl.training.module import CalibrationModule, calibration_module
 from thermofit_pl.training.scalars import Rows, Scalars
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Result = Calibration | Calibrations
 
@@ -127,8 +132,8 @@ class Curves(Scalars):
         for board in self._tensorboards(trainer):
             board.text("fit/result", as_list(summary(calibration)), module.steps)
             if isinstance(calibration, Calibrations):
-                for name in ("w", "b", "s"):
-                    values = calibration.frame[name].drop_nulls().to_numpy()
+                for name, column in _quoted(calibration):
+                    values = column.drop_nulls().to_numpy()
                     if len(values):
                         board.histogram(f"fleet/{name}", values, module.steps)
 
@@ -199,3 +204,13 @@ def log_rows(target: Board | Logger, rows: Rows) -> None:
             target.log_metrics(rows[step], step)
     if isinstance(target, Board):
         target.flush()
+
+
+def _quoted(fleet: Calibrations) -> Iterator[tuple[str, pl.Series]]:
+    """Yields the columns of a fleet whose distributions are shown: the coefficients that people quote, and s."""
+    if isinstance(fleet.curve, Line):
+        yield from ((name, fleet.frame[name]) for name in ("w", "b"))
+    else:
+        values = fleet.frame["conventional"].drop_nulls().struct.field("values").arr
+        yield from ((name, values.get(j)) for j, name in enumerate(fleet.curve.conventional_names))
+    yield "s", fleet.frame["s"]

@@ -40,6 +40,7 @@ class Curve:
         names: Of the coefficients w_j, one a feature.
         noun: What a sentence calls the curve.
         held: Coefficients that are not fitted, and their values: 0 is b, j is w_j.
+        sensor: What a sentence calls that of which it is the equation.
         linked: Whether the estimate is another function of the level than itself, so that a pass over the readings is
             linearised about a solution (Gauss and Newton), and may have to be repeated.
         inverted: Whether the indication is the function of the reference, which is then the exact one of the two.
@@ -60,6 +61,7 @@ class Curve:
     held: Mapping[int, float] = MappingProxyType({})
     linked = False
     inverted = False
+    sensor = "sensor"
 
     def features(self, indication: Any) -> list[Any]:
         """Returns the features φ_j of indications, one an entry of ``names``, each of the indications' shape."""
@@ -188,6 +190,11 @@ class Curve:
         """
         del reference, coefficients
         return None
+
+    @property
+    def conventional_units(self) -> tuple[str, ...]:
+        """Their units, where these are the equation's own; "" for others."""
+        return ("",) * len(self.conventional_names)
 
     @property
     def conventional_names(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Beta(Thermistor):
     noun = "the Beta equation"
     names = ("w",)
     conventional_names = ("R25", "beta")
+    conventional_units = ("Ω", "K")
 
     def __init__(self, unit: str = CELSIUS, centre: float | None = None) -> None:
         refuse_unit("Beta", unit, centre)

@@ -37,6 +37,7 @@ class CallendarVanDusen(Curve):
     """
 
     inverted = True
+    sensor = "platinum thermometer"
     noun = "the equation of Callendar and Van Dusen"
     held = MappingProxyType({0: 0.0})  # R0 is the coefficient of a column of its own
 
@@ -52,6 +53,11 @@ class CallendarVanDusen(Curve):
         self.names = ("w",) if free == "R0" else tuple(f"w{j}" for j in range(1, len(self.conventional_names) + 1))
 
     conventional_names: tuple[str, ...] = ()
+
+    @property
+    def conventional_units(self) -> tuple[str, ...]:
+        """Theirs; that of R0 is the indication's."""
+        return ("", "1/°C", "1/°C²", "1/°C⁴")[: len(self.names)]
 
     def record(self) -> dict[str, Any]:
         """Returns the class's path and the arguments that make this curve; ``free`` is the names' text."""
@@ -79,7 +85,7 @@ class CallendarVanDusen(Curve):
     ) -> tuple[list[Any], Any, Any]:
         """Returns the features of the references, and the resistances, scaled to degrees."""
         del about
-        return self._of_temperature(self._celsius(reference)), indication / self._scale(), None
+        return self._of_temperature(self.celsius(reference)), indication / self._scale(), None
 
     def evaluate(self, indication: Any, level: Any, w: Sequence[Any], pivot: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Returns the temperatures, the features there, and d temperature/d level."""
@@ -96,7 +102,7 @@ class CallendarVanDusen(Curve):
         """Returns the curve with the resistance at 0 °C that the first readings have about, unless it has one."""
         if self.resistance is not None:
             return self
-        t = 0.0 if reference is None else self._celsius(reference)
+        t = 0.0 if reference is None else self.celsius(reference)
         ratio = 1 + t * (A + t * B) + C * _cold(t)
         return CallendarVanDusen(self.record()["init_args"]["free"], self.unit, (low / 2 + high / 2) / ratio or 1.0)
 
@@ -173,12 +179,23 @@ class CallendarVanDusen(Curve):
         """Returns the resistances at temperatures."""
         import numpy as np
 
-        t = self._celsius(np.asarray(reference, np.float64))
+        t = self.celsius(np.asarray(reference, np.float64))
         w = np.moveaxis(np.asarray(coefficients, np.float64), -1, 0)[1:]
         features = self._of_temperature(t)
         return np.asarray(sum(each * feature for each, feature in zip(w, features, strict=True)) * self._scale())
 
-    def _celsius(self, reference: Any) -> Any:
+    def published(self, indication: Any, resistance: float) -> Any:
+        """Returns the temperatures that IEC 60751 gives for resistances [°C].
+
+        Args:
+            indication: The resistances.
+            resistance: R0, as it was sold.
+        """
+        numbers = (resistance / self._scale() * of for of in (1.0, A, B, C))
+        return by_rows(_inverse, indication / self._scale(), *numbers)
+
+    def celsius(self, reference: Any) -> Any:
+        """Returns references in °C."""
         return (reference - ABSOLUTE_ZERO[self.unit]) / KELVIN[self.unit] + ABSOLUTE_ZERO[CELSIUS]
 
     def _scale(self) -> float:

@@ -43,6 +43,11 @@ class SteinhartHart(Thermistor):
         """a, b and c, and d, the coefficient of (ln R)²."""
         return ("a", "b", "c", "d")[: self.terms]
 
+    @property
+    def conventional_units(self) -> tuple[str, ...]:
+        """Theirs, for R in ohm."""
+        return ("1/K",) * self.terms
+
     def conventional(self, coefficients: FloatArray) -> FloatArray:
         """Returns a, b, c and d, for kelvin and ohm.
 
@@ -72,7 +77,7 @@ class SteinhartHart(Thermistor):
                 "in kiloohms; with three terms the equation is another one there: multiply by 1000, or if they are "
                 "in ohm, say so with --data.indication_unit ohm"
             )
-            found.insert(0, (small, sentence))
+            found.append((small, sentence))
         return found
 
     def remarks(self, coefficients: FloatArray) -> list[str]:

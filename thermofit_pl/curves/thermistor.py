@@ -32,6 +32,7 @@ class Thermistor(Curve):
     """
 
     linked = True
+    sensor = "thermistor"
     powers: tuple[int, ...] = (1,)  # of ln R, one a feature
     unit: str = CELSIUS
     centre: float | None = None

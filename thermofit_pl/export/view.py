@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thermofit_pl.export.formula import CannotHoldError, FloatArray, Formula, Powers
+from thermofit_pl.export.formula import CannotHoldError, FloatArray, Formula, Platinum, Powers, SteinhartHart
 from thermofit_pl.export.numbers import between, slug
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS
 
 if TYPE_CHECKING:
     from thermofit_pl.calibration.calibration import Calibration
@@ -97,16 +98,32 @@ def formula_of(curve: Curve, coefficients: Sequence[float]) -> Formula | None:
         curve: The curve.
         coefficients: b and w.
     """
+    from thermofit_pl.curves.callendar_van_dusen import CallendarVanDusen
     from thermofit_pl.curves.line import Line
     from thermofit_pl.curves.offset import Offset
     from thermofit_pl.curves.polynomial import Polynomial
     from thermofit_pl.curves.proportional import Proportional
+    from thermofit_pl.curves.thermistor import KELVIN, Thermistor
 
+    if isinstance(curve, Thermistor):
+        of = dict(zip((0, *curve.powers), curve.kelvin_coefficients(np.array(coefficients)).tolist(), strict=True))
+        terms = (of[0], of[1], of.get(3, 0.0), of.get(2, 0.0))
+        return SteinhartHart(*terms, kelvin=KELVIN[curve.unit], zero=-ABSOLUTE_ZERO[curve.unit])
+    if isinstance(curve, CallendarVanDusen):
+        return Platinum(*curve.platinum(coefficients)) if curve.unit == CELSIUS else None
     if isinstance(curve, Polynomial) and curve.centre is not None:
         # about the centre of its own basis the powers lose no digits, however far from 0 that is
         there = Polynomial(curve.degree, 0.0, curve.half)
         return Powers(tuple(there.conventional(np.array(coefficients)).tolist()), curve.centre)
     return Powers(tuple(coefficients)) if isinstance(curve, (Line, Offset, Proportional)) else None
+
+
+def _coefficients(calibration: Calibration) -> list[float]:
+    """Returns b and w."""
+    c: Any = calibration  # which fields there are, the curve says
+    if c.b is not None:
+        return [c.b, c.w]
+    return [c.level - math.fsum(w * at for w, at in zip(c.w, c.pivot, strict=True)), *c.w]
 
 
 def view(calibration: Calibration, name: str | None = None, identifier: str | None = None) -> View:
@@ -121,7 +138,7 @@ def view(calibration: Calibration, name: str | None = None, identifier: str | No
     return View(
         name=name,
         identifier=identifier or slug(name),
-        formula=Powers((calibration.b, calibration.w)),
+        formula=formula_of(calibration.curve, _coefficients(calibration)),
         correct=lambda x: calibration.correct(x, "ignore"),
         low=calibration.indication_range[0],
         high=calibration.indication_range[1],

@@ -31,11 +31,13 @@ def conventional(
     Returns:
         Shapes ``(I, q)``, ``(I, q)`` and ``(I, q, q)``.
     """
-    values = curve.conventional(np.concatenate([b[:, None], w], axis=-1))
+    coefficients = np.concatenate([b[:, None], w], axis=-1)
     columns = np.swapaxes(upper, -1, -2)  # (I, k, p): a change of w for each of p numbers of variance 1
     of_level = -(columns * pivot[:, None, :]).sum(axis=-1)
     level = np.concatenate([u_pivot[:, None], np.zeros_like(w)], axis=-1)
     spread = np.concatenate([of_level[..., None], columns], axis=-1)
-    root = curve.conventional(np.concatenate([level[:, None, :], spread], axis=-2))  # (I, 1 + p, q)
+    changes = np.concatenate([level[:, None, :], spread], axis=-2)  # (I, 1 + p, 1 + p)
+    with np.errstate(all="ignore"):  # a coefficient of 0 that another is divided by
+        values, root = curve.conventional(coefficients), curve.conventional_spread(coefficients, changes)
     covariance: FloatArray = np.swapaxes(root, -1, -2) @ root
     return values, np.sqrt(np.einsum("iqq->iq", covariance)), covariance

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-# Returns the estimates and the variances of a curve at indications.
+# Returns the estimates and the variances, of a curve or of one reading, at indications.
 Evaluate: TypeAlias = "Callable[[FloatArray], tuple[FloatArray, FloatArray]]"
+# Returns indications over a range, from its ends, at shares of it from 0 to 1.
+Over: TypeAlias = "Callable[[float, float, FloatArray], FloatArray]"
 
 POINTS = 513  # that bracket the edges; a curve that turns does so over more than a five-hundredth of its range
 ITERATIONS = 60  # of Illinois's; six to eight reach the last digits
 
 
-def inverse(evaluate: Evaluate, reference: FloatArray, low: float, high: float) -> FloatArray:
+def evenly(low: float, high: float, share: FloatArray) -> FloatArray:
+    """Returns indications over a range in equal steps."""
+    return low * (1 - share) + high * share
+
+
+def inverse(evaluate: Evaluate, reference: FloatArray, low: float, high: float, over: Over = evenly) -> FloatArray:
     """Returns the indications whose estimates are the references, shape ``(N,)``; NaN where none in the range is.
 
     Args:
@@ -29,28 +36,32 @@ def inverse(evaluate: Evaluate, reference: FloatArray, low: float, high: float) 
         reference: References, shape ``(N,)`` [°C].
         low: Smallest calibrated indication.
         high: Largest.
+        over: Where the curve is looked at.
 
     Raises:
         InputError: If the curve turns inside the range.
     """
-    found, _ = _crossing(lambda x: evaluate(x)[0], reference, low, high)
+    import numpy as np
+
+    points = over(low, high, np.linspace(0, 1, POINTS))
+    found, _ = _crossing(lambda x: evaluate(x)[0], reference, points)
     return found
 
 
 def inverse_set(
-    evaluate: Evaluate, reference: FloatArray, k: float, scatter: float, low: float, high: float
+    evaluate: Evaluate, reference: FloatArray, k: float, low: float, high: float, over: Over = evenly
 ) -> FiellerSet[NDArray[np.str_], FloatArray]:
-    """Solves |estimate − reference| ≤ k·√(variance + scatter²) for the indication, inside the calibrated range.
+    """Solves |estimate − reference| ≤ k·√variance for the indication, inside the calibrated range.
 
     An edge beyond the range is not extrapolated: the set is then ``open`` at that end, which is −inf or inf.
 
     Args:
-        evaluate: Returns the estimates and the variances of the curve at indications.
+        evaluate: Returns the estimates and the variances, of the curve or of single readings, at indications.
         reference: References, shape ``(N,)`` [°C].
         k: Coverage factor.
-        scatter: Standard deviation of a single reading [°C]; 0 for the curve alone.
         low: Smallest calibrated indication.
         high: Largest.
+        over: Where the curve is looked at.
 
     Raises:
         InputError: If the curve, or an edge of its band, turns inside the range.
@@ -58,16 +69,17 @@ def inverse_set(
     import numpy as np
 
     reference = np.asarray(reference, dtype=np.float64)
-    _monotone(evaluate(np.linspace(low, high, POINTS))[0], "the curve", low, high)
+    points = over(low, high, np.linspace(0, 1, POINTS))
+    _monotone(evaluate(points)[0], "the curve", points)
 
     def edge(sign: float) -> Callable[[FloatArray], FloatArray]:
         def at(x: FloatArray) -> FloatArray:
             estimate, variance = evaluate(x)
-            return estimate + sign * k * np.sqrt(variance + scatter**2)
+            return estimate + sign * k * np.sqrt(variance)
 
         return at
 
-    ends = [_crossing(edge(sign), reference, low, high) for sign in (1.0, -1.0)]
+    ends = [_crossing(edge(sign), reference, points) for sign in (1.0, -1.0)]
     if not ends[0][1]:  # a rising curve's upper edge is crossed first, a falling curve's last
         ends.reverse()
     beyond = [_beyond(edge(sign), reference, low, high) for sign in ((1.0, -1.0) if ends[0][1] else (-1.0, 1.0))]
@@ -82,13 +94,13 @@ def inverse_set(
     return FiellerSet(kind, np.where(gone, np.nan, lower), np.where(gone, np.nan, upper))
 
 
-def _monotone(values: FloatArray, what: str, low: float, high: float) -> bool:
-    """Returns whether values at equal steps over the range rise; refuses those that turn."""
+def _monotone(values: FloatArray, what: str, points: FloatArray) -> bool:
+    """Returns whether values at points over the range rise; refuses those that turn."""
     import numpy as np
 
     steps = np.diff(values)
     if not ((steps > 0).all() or (steps < 0).all()):
-        at = low + (high - low) * int(np.argmax(np.sign(steps) != np.sign(steps[0]))) / (len(values) - 1)
+        low, high, at = points[0], points[-1], points[int(np.argmax(np.sign(steps) != np.sign(steps[0])))]
         raise InputError(
             f"invert: expected a curve that rises or falls over the calibrated range, {low:g} to {high:g}, but {what} "
             f"turns near {at:g}: a reference has no one indication there; correct indications instead, or calibrate "
@@ -107,17 +119,16 @@ def _beyond(edge: Callable[[FloatArray], FloatArray], reference: FloatArray, low
 
 
 def _crossing(
-    edge: Callable[[FloatArray], FloatArray], reference: FloatArray, low: float, high: float
+    edge: Callable[[FloatArray], FloatArray], reference: FloatArray, points: FloatArray
 ) -> tuple[FloatArray, bool]:
-    """Returns where an edge has the references' values, NaN beyond the range, and whether it rises.
+    """Returns where an edge has the references' values, NaN beyond the points, and whether it rises.
 
     Illinois's method, regula falsi that cannot stall, on all references at once; it never leaves its bracket.
     """
     import numpy as np
 
-    points = np.linspace(low, high, POINTS)
     values = edge(points)
-    rises = _monotone(values, "the curve or an edge of its band", low, high)
+    rises = _monotone(values, "the curve or an edge of its band", points)
     sign = 1.0 if rises else -1.0
     target = sign * np.asarray(reference, dtype=np.float64)
     values = sign * values

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.errors import InputError
 from thermofit_pl.metrics.forming import Workspace
 from thermofit_pl.metrics.moments import Moments, as_parts, as_tensor
-from thermofit_pl.metrics.passes import of_block
+from thermofit_pl.metrics.passes import MOST, needs_another, of_block, refuse_unsettled, solution
 from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.metrics.view import Formed
+from thermofit_pl.tables.labels import index_of
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
 from thermofit_pl.tables.table import Block
@@ -40,6 +42,7 @@ class Accumulator:
         curve: Whose features the readings are seen through; None is the straight line.
         before: Of a log, how many readings of each instrument other processes take in before this one's, shape
             ``(instruments,)``; None where this is the first.
+        about: The solution that the pass is linearised about, by code of the instrument; None for the first pass.
 
     Attributes:
         moments: Of each part's readings.
@@ -57,8 +60,12 @@ class Accumulator:
         seed: int = 0,
         curve: Curve | None = None,
         before: NDArray[np.int64] | None = None,
+        about: Tensor | None = None,
     ) -> None:
-        self.moments: dict[Part, Moments] = {part: Moments(0 if fleet else 1, curve) for part in PARTS}
+        self._options: dict[str, Any] = {"fleet": fleet, "log": log, "keep": keep, "seed": seed, "before": before}
+        self._passes = 1
+        instruments = len(about) if about is not None else 0 if fleet else 1
+        self.moments: dict[Part, Moments] = {part: Moments(instruments, curve, about) for part in PARTS}
         self.sample = Sample(size=FLEET_SAMPLE if fleet else SAMPLE_SIZE, seed=seed)
         features = len(self.moments["train"].curve.names)
         self.log: TimeOrder | None = TimeOrder(features, before) if log else None
@@ -76,7 +83,7 @@ class Accumulator:
     def add(self, part: Part, block: Block) -> None:
         """Takes in a block of readings of one part."""
         assert block.reference is not None
-        self._begin(block)
+        self.begin(block)
         if part == "train":
             self.sample.add(block)
         if self._keep:
@@ -100,7 +107,7 @@ class Accumulator:
         if len(formed) == FORMED:
             self._flush_part(part)
 
-    def _begin(self, block: Block) -> None:
+    def begin(self, block: Block) -> None:
         """Takes the frame of all parts from the first block, and what a pass over one instrument is linearised about.
 
         Raises:
@@ -185,6 +192,30 @@ class Accumulator:
             if origin is not None and common is not None:
                 self.log.moved(np.subtract(origin, common))
             self.log = TimeOrder.merged(all_gather(self.log))
+
+    def following(self, names: Sequence[str] | None) -> Accumulator | None:
+        """Returns what the readings are to be added to once more; None where the solution that was found of them holds.
+
+        Args:
+            names: As ``reindex`` took them.
+
+        Raises:
+            InputError: If the solution of one instrument doesn't settle.
+        """
+        train = self.moments["train"]
+        if not needs_another(train) or self._passes == MOST:
+            refuse_unsettled(train, "The readings")
+            if train.curve.inverted:  # whose features depend on the solution
+                for moments in self.moments.values():
+                    moments.about = solution(train)
+            return None
+        about = solution(train)
+        if names is not None:
+            assert self.instruments is not None
+            about = about[index_of(names, self.instruments)]
+        other = Accumulator(**self._options, curve=train.curve, about=about)
+        other._passes = self._passes + 1
+        return other
 
     def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns the indications, references and instruments that were kept of a part."""

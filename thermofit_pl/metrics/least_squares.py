@@ -77,6 +77,7 @@ def least_squares(moments: Moments, absolute: bool = False) -> Fit:
     """
     curve, n, sse, known = moments.curve, moments.count, moments.sse, moments.has_curve
     intercept = 0 in curve.free
+    straight = not (curve.linked or curve.inverted)  # of others, the variation is not that of the references
     nan = torch.full_like(n, torch.nan)
     w, b = moments.exact
     dof = n - len(curve.free)
@@ -98,7 +99,7 @@ def least_squares(moments: Moments, absolute: bool = False) -> Fit:
         s=s,
         **covariances(pivot, u_pivot, upper, intercept),
         rmse=torch.where(known, (left / moments.total).sqrt(), nan),
-        r_squared=torch.where(known & (moments.variation > 0), 1 - sse / moments.variation, nan),
+        r_squared=torch.where(known & (moments.variation > 0) & straight, 1 - sse / moments.variation, nan),
         n=n,
         dof=dof.clamp(min=0),
         below_rounding=below,

@@ -436,6 +436,20 @@ def features_of(curve: Curve, indication: Tensor, about: Tensor | None = None) -
     return torch.stack([torch.as_tensor(each).expand(indication.shape) for each in features], dim=-1)
 
 
+def trained(curve: Curve, indication: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns what SGD on mini-batches is given of readings: features, shape ``(N, p)``, and what they estimate.
+
+    Args:
+        curve: The curve.
+        indication: Shape ``(N,)``.
+        reference: Shape ``(N,)`` [°C].
+    """
+    if not curve.inverted:
+        return features_of(curve, indication), reference
+    features, target, _ = curve.working(indication, reference)
+    return torch.stack(features, dim=-1), target
+
+
 def _same(one: Tensor | None, other: Tensor | None) -> bool:
     return one is other or (one is not None and other is not None and torch.equal(one, other))
 

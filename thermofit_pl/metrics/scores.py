@@ -91,7 +91,9 @@ class Scores(nn.Module):
         self.curve = Line() if curve is None else curve
         self._one = instruments is None
         rows = 1 if instruments is None else instruments + 1  # the last for readings of unknown instruments
-        self.moments = Moments(rows, self.curve)
+        # of a curve that isn't linear in its coefficients, the references beside the estimates, along the line w = 1
+        self._beside = self.curve.linked or self.curve.inverted
+        self.moments = Moments(rows, Line() if self._beside else self.curve)
         self.largest_error = LargestError(rows)
         self._whole: dict[str, Tensor] | None = None  # where every process has all readings, by their moments
 
@@ -108,13 +110,14 @@ class Scores(nn.Module):
             self._whole = scores_of(batch, w, b)
             return
         indication, reference, *more = batch
+        estimate = estimates(self.curve, indication, w, b, *more)
+        shown = estimate.nan_to_num(0.0) if self._beside else indication
         if self._one:
-            self.moments.update(indication, reference)
-            self.largest_error.update(estimates(self.curve, indication, w, b), reference)
+            self.moments.update(shown, reference)
+            self.largest_error.update(estimate, reference)
             return
-        estimate = estimates(self.curve, indication, w, b, more[0])
         row = torch.where(more[0] == UNKNOWN, len(w), more[0])
-        self.moments.update(indication, reference, row)
+        self.moments.update(shown, reference, row)
         self.largest_error.update(estimate, reference, row)
 
     def compute(self, w: Tensor, b: Tensor) -> tuple[dict[str, Tensor], InstrumentScores | None]:
@@ -125,6 +128,9 @@ class Scores(nn.Module):
         if self._whole is not None:
             return self._whole, None
         moments, largest = self.moments.synced(), None
+        if self._beside:
+            known = w.isfinite().all(dim=-1) & b.isfinite()
+            w, b = torch.where(known, 1.0, torch.nan)[:, None].to(b), torch.where(known, 0.0, torch.nan).to(b)
         if not self._one:
             w, b = (torch.cat([value, value.new_full((1, *value.shape[1:]), torch.nan)]) for value in (w, b))
         scores = scores_of(moments, w, b)
@@ -154,7 +160,8 @@ def estimates(curve: Curve, indication: Tensor, w: Tensor, b: Tensor, instrument
         instrument: Index of each one's instrument, as ``rows_of`` takes it; None where there is one.
     """
     w, b = (w[0], b[0]) if instrument is None else (rows_of(w, instrument), rows_of(b, instrument))
-    found: Tensor = curve.evaluate(indication, b, w.unbind(dim=-1), [0.0] * w.shape[-1])[0]
+    x = indication.to(torch.promote_types(indication.dtype, w.dtype))  # a number alone doesn't widen a float32
+    found: Tensor = curve.evaluate(x, b, w.unbind(dim=-1), [0.0] * w.shape[-1])[0]
     return found
 
 

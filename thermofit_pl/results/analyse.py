@@ -73,7 +73,12 @@ class Analysis(Uncertainties):
             moments=moments,
             sample=sample,
             log=None if log is None else _neighbours(moments, fit, log),
-            findings=examine(sample, moments.curve, fit.below_rounding.numpy()),
+            findings=examine(
+                sample,
+                moments.curve,
+                fit.below_rounding.numpy(),
+                about=torch.cat([fit.b[:, None], fit.w], dim=-1).numpy(),
+            ),
             differences=compare(
                 w,
                 b,

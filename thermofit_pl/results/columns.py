@@ -132,6 +132,7 @@ def statuses(result: Result) -> pl.Series:
     reasons = [
         (n == 0, "no readings"),
         (n < len(free), f"fewer than {least} readings"),
+        (~there & result.evidence.moments.has_curve.numpy(), f"a curve that no {result.curve.sensor} has"),
         (~there, "equal indications" if line else "readings that don't tell every coefficient"),
         (equal_references, "equal references"),
         (n == len(free), f"{least} {'reading' if len(free) == 1 else 'readings'}: no uncertainty"),

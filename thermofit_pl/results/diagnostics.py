@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thermofit_pl.calibration.levels import PATTERN
+from thermofit_pl.curves.line import Line
+from thermofit_pl.curves.thermistor import KELVIN
+from thermofit_pl.functional.groups import Groups
+from thermofit_pl.functional.sensor_kinds import is_thermistor, platinum
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from thermofit_pl.results.findings import Findings, Odd
     from thermofit_pl.tables.sample import Sample
 
+LOOKED_AT = 1000  # instruments of a fleet, of which it is told what kind of sensor they may be
 NAMED = 10  # rows that are told, of those that don't belong to the rest
 
 
@@ -33,6 +39,7 @@ def diagnostics(result: Result) -> pl.Series:
         stuck=_stuck(found.odd, sample),
         **_patterns(found, sample),
         outlying=_outlying(found.odd, sample),
+        looks_like=_looks_like(result, sample),
         slope_p=result.evidence.slope_p,
         autocorrelation=struct(
             "autocorrelation",
@@ -46,6 +53,23 @@ def diagnostics(result: Result) -> pl.Series:
         if log is not None
         else struct("autocorrelation", ~everywhere, errors=everywhere),
     )
+
+
+def _looks_like(result: Result, sample: Sample) -> pl.Series:
+    """Of which sensor each line's readings look to be."""
+    import polars as pl
+
+    unit, found = result.evidence.unit, len(result.evidence.findings.sampled)
+    kinds: list[str | None] = [None] * found
+    if isinstance(result.curve, Line) and unit in ABSOLUTE_ZERO and found <= LOOKED_AT and len(sample):
+        groups = Groups(sample.codes(), found)
+        x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
+        celsius = (y - ABSOLUTE_ZERO[unit]) / KELVIN[unit] + ABSOLUTE_ZERO[CELSIUS]
+        ends = np.cumsum(groups.counts)
+        for k, (start, end) in enumerate(zip(ends - groups.counts, ends, strict=True)):
+            own = x[start:end], celsius[start:end]
+            kinds[k] = "thermistor" if is_thermistor(*own) else platinum(*own)
+    return pl.Series(kinds, dtype=pl.String)
 
 
 def _patterns(found: Findings, sample: Sample) -> dict[str, pl.Series]:

@@ -7,7 +7,6 @@ that differ, neighbours that are alike, a shape that the curve has not, scatter 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -133,7 +132,9 @@ class Readings(NamedTuple):
         return Readings(self.x[at], self.y[at], self.columns[at], self.aim[at], Groups(code, instruments))
 
 
-def examine(sample: Sample, curve: Curve, exact: BoolArray, point: IntArray | None = None) -> Findings:
+def examine(
+    sample: Sample, curve: Curve, exact: BoolArray, point: IntArray | None = None, about: FloatArray | None = None
+) -> Findings:
     """Looks at the sampled readings, each instrument's about its own least-squares curve.
 
     Args:
@@ -142,15 +143,22 @@ def examine(sample: Sample, curve: Curve, exact: BoolArray, point: IntArray | No
         exact: Whether an instrument's readings follow their curve to rounding, shape ``(I,)``: no test is made.
         point: The set point of each reading of the sample, shape ``(N,)``, −1 where there is none; None recognises
             them.
+        about: b and w of each instrument's curve, shape ``(I, p + 1)``, about which a curve is looked at that isn't
+            linear in its coefficients.
     """
-    groups, constant = Groups(sample.codes(), len(exact)), 0 not in curve.held
-    all_ = _readings(sample, curve, groups)
+    groups, constant = Groups(sample.codes(), len(exact)), 0 not in curve.held and not curve.linked
+    all_, estimate = _readings(sample, curve, groups), None
+    if (curve.linked or curve.inverted) and about is not None and len(sample):
+        all_, estimate = _about(all_, curve, about)
     odd, gone, out = _odd(all_, exact, constant)
     kept = np.flatnonzero(~(gone | out))
+    if estimate is not None:  # what the curve makes of the indications, along which it is a line
+        all_ = all_._replace(x=estimate)
     rest = all_.only(kept)
     fit = whiten(rest.columns, rest.aim, rest.groups, constant)
     root = np.sqrt(fit.sse / np.maximum(rest.groups.counts, 1))
     told = ~exact & (root > _rounding(rest.aim + fit.error, rest))
+    lacking = _lacking(curve)
     logged = bool(sample.blocks) and sample.blocks[0].time is not None
     # of a short log, nothing tells a shape from a slow error: without this, AR(1) with 0.9 has one in 60 % at n = 29
     shown = told & ((not logged) | (rest.groups.counts >= SHORT))
@@ -171,7 +179,7 @@ def examine(sample: Sample, curve: Curve, exact: BoolArray, point: IntArray | No
         more, whole = all_.only(wide), logged and sample.rate == 1
         first = _log(time[kept], rest.groups, whole=whole) if log else None
         second = _log(time[wide], more.groups, whole=whole) if log else None
-        return _shape(rest, curve.free, code[kept], first), _scatter(more, constant, code[wide], second)
+        return _shape(rest, lacking, code[kept], first), _scatter(more, constant, code[wide], second)
 
     shape, scatter = patterns(log=logged)
     if (as_log := alike.p < RARER).any():  # rows whose neighbours are alike count as a log in their order
@@ -207,20 +215,37 @@ def largest_errors(sample: Sample, curve: Curve, w: FloatArray, b: FloatArray) -
     if not len(sample):
         return np.full(len(b), -1), np.full(len(b), math.nan)
     x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
-    level = groups.each(b)
-    for coefficients, feature in zip(w.reshape(len(b), -1).T, curve.features(x), strict=True):
-        level = level + groups.each(coefficients) * feature
-    error = np.asarray(curve.estimate(level), np.float64) - y
+    coefficients = [groups.each(each) for each in w.reshape(len(b), -1).T]
+    with np.errstate(all="ignore"):  # of an instrument without a curve
+        estimate = curve.evaluate(x, groups.each(b), coefficients, [0.0] * len(coefficients))[0]
+    error = np.asarray(estimate, np.float64) - y
     largest = groups.argmax(np.abs(error))
     return groups.unsorted(largest), groups.at(error, largest)
 
 
 def _readings(sample: Sample, curve: Curve, groups: Groups) -> Readings:
     x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
-    features = curve.features(x) if len(x) else [x] * len(curve.names)
+    direct = len(x) and not curve.inverted
+    features = curve.features(x) if direct else [x] * len(curve.names)
     held = sum((value * features[j - 1] for j, value in curve.held.items() if j > 0), np.zeros_like(y))
     free = [features[j - 1] for j in curve.free if j > 0]
     return Readings(x, y, np.stack(free, axis=-1) if free else np.empty((len(x), 0)), y - held, groups)
+
+
+def _about(all_: Readings, curve: Curve, about: FloatArray) -> tuple[Readings, FloatArray]:
+    """Returns readings as a curve sees them that is linearised about each instrument's solution, and its estimates."""
+    of = [all_.groups.each(each) for each in about.T]
+    with np.errstate(all="ignore"):  # of an instrument without a curve
+        features, aim, weight = curve.working(all_.x, all_.y, of)
+        if curve.linked:
+            slope = np.sqrt(weight)
+            columns, aim = np.stack([slope, *(slope * feature for feature in features)], axis=-1), slope * aim
+        else:  # estimate − reference has the sign of indication − the curve's
+            columns, aim = -np.stack(features, axis=-1), -aim
+        estimate = np.asarray(curve.evaluate(all_.x, of[0], of[1:], [0.0] * len(features))[0])
+    told = np.isfinite(estimate) & np.isfinite(aim)
+    columns, aim = np.where(told[:, None], columns, 0.0), np.where(told, aim, 0.0)
+    return all_._replace(columns=columns, aim=aim), np.where(told, estimate, all_.y)
 
 
 def _odd(all_: Readings, exact: BoolArray, constant: bool) -> tuple[Odd, BoolArray, BoolArray]:
@@ -295,9 +320,17 @@ def _log(time: FloatArray, groups: Groups, *, whole: bool) -> misfit.Log:
     return misfit.Log(block, (place > 0) & (step > GAP * groups.each(usual)))
 
 
-def _shape(rest: Readings, free: Sequence[int], code: IntArray, log: misfit.Log | None) -> misfit.Shape:
+def _lacking(curve: Curve) -> tuple[int, int]:
+    """The two lowest degrees that a curve lacks; of an equation through a link, those after its coefficients."""
+    if not (curve.linked or curve.inverted):
+        return misfit.lacking(curve.free)
+    count = len(curve.free)
+    return (count, count + 1) if count > 1 else (0, 1)
+
+
+def _shape(rest: Readings, degrees: tuple[int, int], code: IntArray, log: misfit.Log | None) -> misfit.Shape:
     """Tests for the shapes that a curve lacks, with the covariance that the readings have; of set points, the means."""
-    groups, degrees = rest.groups, misfit.lacking(free)
+    groups = rest.groups
     if log is not None:
         return misfit.shape(rest.columns, rest.x, rest.aim, groups, degrees, log)
     n = len(rest.x)

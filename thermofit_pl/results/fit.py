@@ -11,11 +11,13 @@ import numpy as np
 
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError
 from thermofit_pl.functional.arrays import arrays, numbers
-from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, as_unit
+from thermofit_pl.functional.units import ABSOLUTE_ZERO, CELSIUS, Units, as_unit
 from thermofit_pl.metrics.accumulator import Accumulator
 from thermofit_pl.metrics.least_squares import least_squares, refuse_no_curve
+from thermofit_pl.metrics.passes import fitted
 from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.build import build
 from thermofit_pl.results.columns import single, tabulate
@@ -155,15 +157,22 @@ def fit(
         unit=unit,
         indication_unit=indication_unit,
     )
-    accumulator = Accumulator(fleet=codes is not None, log=times is not None, curve=curve)
-    for block in _blocks(x, y, times, codes):
-        accumulator.add("train", block)
-    accumulator.flush()
-    accumulator.reindex(None if codes is None else labels.names())
+    names = None if codes is None else labels.names()
+    units = Units(unit, indication_unit)
+    framed = (curve or Line()).in_units(units)
+    following: Accumulator | None = Accumulator(fleet=names is not None, log=times is not None, curve=framed)
+    while following is not None:
+        accumulator = following
+        for block in _blocks(x, y, times, codes):
+            accumulator.add("train", block)
+        accumulator.flush()
+        accumulator.reindex(names)
+        following = accumulator.following(names)
     moments = accumulator.moments["train"]
     if codes is None:
         refuse_no_curve(moments, "The readings")
-    result = build(Analysis.of(moments, least_squares(moments), accumulator.sample, accumulator.log, unit))
+    exact = fitted(moments, least_squares(moments), units)
+    result = build(Analysis.of(moments, exact, accumulator.sample, accumulator.log, unit))
     if accumulator.instruments is None:
         return single(result, source)
     return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])

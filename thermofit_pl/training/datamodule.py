@@ -18,7 +18,8 @@ from thermofit_pl.distributed.collectives import raised_together
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
 from thermofit_pl.metrics.least_squares import Fit, least_squares, refuse_no_curve
-from thermofit_pl.metrics.moments import Moments, as_tensor, features_of
+from thermofit_pl.metrics.moments import Moments, as_tensor, trained
+from thermofit_pl.metrics.passes import fitted
 from thermofit_pl.tables.frames import TablePath, as_path
 from thermofit_pl.tables.options import PairOptions, TableOptions
 from thermofit_pl.tables.split import PARTS, Part, Split, dealt
@@ -203,9 +204,14 @@ class ReadingsDataModule(LightningDataModule):
         if self._reading is not None and curve in (self._reading.curve, self.moments["train"].curve):
             return
         with raised_together():
-            self._reading = self._read(curve)
-        self._reading.merge()
-        self._conclude(self._reading)
+            reading = self._read(curve)
+        reading.merge()
+        while reading.go_on():
+            with raised_together():
+                reading.read(*self._rank(), self.progress)
+            reading.merge()
+        self._reading = reading
+        self._conclude(reading)
 
     def _rank(self) -> tuple[int, int]:
         """This process's rank, and the number of processes."""
@@ -240,7 +246,7 @@ class ReadingsDataModule(LightningDataModule):
         self.moments, self.sample = accumulator.moments, accumulator.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
         self.log = accumulator.log
-        self.line = least_squares(train)
+        self.line = fitted(train, least_squares(train), self.units, Path(self.path).name)
 
     def _pairs(self) -> bool:
         return bool(self.pair) or self.entity is not None or self.value is not None
@@ -360,8 +366,9 @@ class ReadingsDataModule(LightningDataModule):
             return FullBatch(moments)
         assert self._reading is not None
         indication, reference, instrument = self._reading.accumulator.readings("train")
-        scaled = self.normalization.of_features(features_of(train.curve, indication), instrument)
-        return Batches(scaled, reference, instrument, self.batch_size, self.seed, self._rank())
+        features, target = trained(train.curve, indication, reference)
+        scaled, link = self.normalization.of_features(features, instrument), train.curve if train.curve.linked else None
+        return Batches(scaled, target, instrument, self.batch_size, self.seed, self._rank(), link)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch to the device, without looking through one that is there."""

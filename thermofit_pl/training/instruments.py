@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.formatting import count
-from thermofit_pl.metrics.moments import features_of
+from thermofit_pl.metrics.moments import trained
 from thermofit_pl.tables.labels import UNKNOWN, index_of
 from thermofit_pl.training.loaders import Batch
 
@@ -129,10 +129,11 @@ def mini_batch(
         InputError: As ``readings_of``, and for readings of unknown instruments.
     """
     indication, reference, *index = readings_of(batch, instruments)
-    features = features_of(curve, indication)
+    features, reference = trained(curve, indication, reference)
+    link = curve if curve.linked else None
     if not index:
-        return Batch(normalization.of_features(features), reference)
+        return Batch(normalization.of_features(features), reference, curve=link)
     if (index[0] < 0).any():
         raise InputError("Expected readings of known instruments to train on, but got the index −1; leave such out.")
     weight = 1 / torch.bincount(index[0]).to(reference)[index[0]]
-    return Batch(normalization.of_features(features, index[0]), reference, index[0], weight)
+    return Batch(normalization.of_features(features, index[0]), reference, index[0], weight, link)

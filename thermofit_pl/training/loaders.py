@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thermofit_pl.curves.base import Curve
 from thermofit_pl.metrics.moments import Moments
 
 
@@ -24,12 +25,14 @@ class Batch(NamedTuple):
         weight: Number of processes over the number of readings in the whole batch, for a fleet of each reading's
             instrument, shape ``(N,)``: what makes the mean of the processes' gradients that of the batch, however
             unevenly it is split. None for one process and one instrument.
+        curve: Whose estimate is another function of the level than itself; None for other curves.
     """
 
     features: Tensor
     reference: Tensor
     instrument: Tensor | None = None
     weight: float | Tensor | None = None
+    curve: Curve | None = None
 
     def mse(self, w: Tensor, b: Tensor) -> Tensor:
         """Returns the mean squared error [°C²] of the curve, for a fleet the sum over its instruments', shape ``()``.
@@ -42,6 +45,8 @@ class Batch(NamedTuple):
             estimate = self.features @ w[0].to(self.features.dtype) + b
         else:
             estimate = (self.features * w[self.instrument]).sum(dim=-1) + b[self.instrument]
+        if self.curve is not None:
+            estimate = self.curve.estimate(estimate)
         squared = (estimate - self.reference).square()
         return squared.mean() if self.weight is None else (squared * self.weight).sum()
 
@@ -77,6 +82,7 @@ class Batches:
         batch_size: Readings in a batch, over all processes.
         seed: Of the order.
         share: This process's rank, and the number of processes.
+        curve: Whose estimate is another function of the level than itself; None for other curves.
     """
 
     features: Tensor
@@ -85,6 +91,7 @@ class Batches:
     batch_size: int
     seed: int = 0
     share: tuple[int, int] = (0, 1)
+    curve: Curve | None = None
     epoch: int = field(default=0, init=False)
     position: int = field(default=0, init=False)  # batches of this epoch that were given
     _start: tuple[int, int] = field(default=(-1, 0), init=False)  # an epoch, and how many of its batches to leave out
@@ -122,11 +129,11 @@ class Batches:
             n = min(self.batch_size, len(x) - start)
             mine = slice(start + n * rank // world, start + n * (rank + 1) // world)
             if codes is None:
-                yield Batch(x[mine], y[mine], weight=None if world == 1 else world / n)
+                yield Batch(x[mine], y[mine], weight=None if world == 1 else world / n, curve=self.curve)
                 continue
             of = codes[start : start + n]
             weight = world / torch.bincount(of).to(y)[of]
-            yield Batch(x[mine], y[mine], codes[mine], weight[mine.start - start : mine.stop - start])
+            yield Batch(x[mine], y[mine], codes[mine], weight[mine.start - start : mine.stop - start], self.curve)
 
 
 @dataclass

@@ -363,8 +363,9 @@ class CalibrationModule(LightningModule):
         """Frames the curve by the first batch of a loader of one's own, over all processes, as a fit begins."""
         if isinstance(batch, Moments | Batch) or self.steps or self.trainer.state.fn != TrainerFn.FITTING:
             return
-        lowest, highest = zip(*all_gather([end.item() for end in batch[0].aminmax()]), strict=True)
-        if (framed := self.curve.framed(min(lowest), max(highest))) != self.curve:
+        own = [*(end.item() for end in batch[0].aminmax()), batch[1].double().mean().item()]
+        lowest, highest, means = zip(*all_gather(own), strict=True)
+        if (framed := self.curve.framed(min(lowest), max(highest), sum(means) / len(means))) != self.curve:
             self.curve = framed
             self._resize(len(self.w))
 

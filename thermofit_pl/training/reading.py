@@ -1,4 +1,4 @@
-"""The one pass over the readings of a fit, by one process or by several, each with its share."""
+"""The passes over the readings of a fit, by one process or by several, each with its share: one for most curves."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from thermofit_pl.distributed.collectives import all_gather, raised_together
 from thermofit_pl.metrics.accumulator import Accumulator, one_thread
-from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.tables.split import Part, Split
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from thermofit_pl.curves.base import Curve
     from thermofit_pl.tables.table import Table
 
@@ -18,7 +19,9 @@ SHARED = 64 << 20  # bytes of a table from which processes read a share each; a 
 
 
 class Reading:
-    """Reads the tables of a fit once, and merges what the processes have read.
+    """Reads the tables of a fit, and merges what the processes have read.
+
+    ``read`` and ``merge`` are a pass; ``go_on`` says whether another must follow.
 
     Args:
         tables: That of the training readings, and those of other parts that have one of their own.
@@ -47,6 +50,7 @@ class Reading:
         self._options = {"log": log, "keep": keep, "fleet": tables["train"].instruments() is not None}
         self._seed = seed
         self._shared = False
+        self._following: Accumulator | None = None
 
     def read(self, rank: int, world: int, progress: Callable[[int, int], None] | None = None) -> None:
         """Reads the tables, or of a large one this process's share.
@@ -64,9 +68,11 @@ class Reading:
         # a log that must be sorted is read whole by each process anyway
         self._shared = self._shared and table.is_in_order()
         share = (rank, world) if self._shared else (0, 1)
-        curve = self._framed(rank) if self._shared else self.curve
-        before = table.counts(share) if self._options["log"] and share[0] else None
-        self.accumulator = Accumulator(seed=self._seed, curve=curve, before=before, **self._options)
+        if self._following is None:
+            curve, about = self._framed(rank) if self._shared else (self.curve, None)
+            before = table.counts(share) if self._options["log"] and share[0] else None
+            self._following = Accumulator(seed=self._seed, curve=curve, about=about, before=before, **self._options)
+        self.accumulator = self._following
         told = None if progress is None else lambda done: progress(done, table.n_bytes)
         with one_thread():
             for part, block in self.split.cut(table, table.blocks(share=share, progress=told)):
@@ -87,12 +93,22 @@ class Reading:
             self.dropped = sum(all_gather(self.dropped))
             self.digest = all_gather(self.digest)[0]
 
-    def _framed(self, rank: int) -> Curve:
-        """The curve as the table's first readings frame it, at which the first process looks for all of them."""
-        moments = Moments(curve=self.curve)
+    def go_on(self) -> bool:
+        """Says whether the readings must be read again, about the solution that was found of them.
+
+        Raises:
+            InputError: If those of one instrument don't settle.
+        """
+        self._following = self.accumulator.following(self.tables["train"].instruments())
+        return self._following is not None
+
+    def _framed(self, rank: int) -> tuple[Curve, Tensor | None]:
+        """The curve as the table's first readings frame it, and what the pass is linearised about, by one process."""
+        first = Accumulator(curve=self.curve, fleet=bool(self._options["fleet"]))
         with raised_together():
             block = next(self.tables["train"].blocks(), None) if rank == 0 else None
             if block is not None:
-                moments.frame(block.indication, block.reference)
-        framed: Curve = all_gather(moments.curve)[0]
-        return framed
+                first.begin(block)
+        train = first.moments["train"]
+        found: tuple[Curve, Tensor | None] = all_gather((train.curve, train.about))[0]
+        return found
