@@ -17,6 +17,7 @@ from thermofit_pl.__main__ import main
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.callbacks.result import WriteCalibration
 from thermofit_pl.callbacks.tensorboard import Curves
+from thermofit_pl.curves.polynomial import Polynomial
 from thermofit_pl.reports import figures
 from thermofit_pl.reports.tensorboard import UNITS, results
 from thermofit_pl.training.datamodule import ReadingsDataModule
@@ -185,7 +186,34 @@ def test_what_the_hessian_predicts_is_what_plain_sgd_does(optimizer: type, there
         expected = [loop[step - 1][0] for step in descent.steps]
         np.testing.assert_allclose(descent.predicted, expected, rtol=1e-9)
         np.testing.assert_allclose(descent.loss, expected, rtol=1e-9)
-        np.testing.assert_allclose(descent.w, [1.0, *(loop[step - 1][1] for step in descent.steps)], rtol=1e-9)
+        np.testing.assert_allclose(descent.path[:, 0], [1.0, *(loop[step - 1][1] for step in descent.steps)], rtol=1e-9)
+
+
+def test_a_parabola_is_shown_in_the_plane_of_its_last_two_coefficients(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Look(Curves):
+        def _descent(self, *arguments: Any) -> Any:
+            seen.append(super()._descent(*arguments))
+            return seen[-1]
+
+    x = np.linspace(10, 60, 40)
+    y = -3 + 0.5 * x + 0.004 * x**2 + np.random.default_rng(3).normal(0, 0.2, 40)
+    written = WriteCalibration(tmp_path)
+    look = Look(tmp_path, lambda: written.calibration)
+    path = tmp_path / "readings.csv"
+    np.savetxt(path, np.column_stack([x, y]), delimiter=",", header="x,y", comments="", fmt="%.17g")
+    data = ReadingsDataModule(str(path), "x", "y")
+    Trainer(max_epochs=2, logger=False, callbacks=[written, look], **QUIET).fit(
+        CalibrationModule(curve=Polynomial(2)), data
+    )
+    (descent,) = seen
+    assert descent.bowl.names == ("w2", "w1")
+    assert descent.others
+    np.testing.assert_allclose(descent.path[-1], descent.bowl.exact, rtol=1e-8)  # 0.98^1000 of the way is left
+    left = np.polyfit(x, y, 2, full=True)[1][0] / 40
+    assert descent.bowl.loss(*descent.path[-1]) == pytest.approx(left, rel=1e-9)
+    assert (tmp_path / "figures" / "loss.png").is_file()
 
 
 def test_a_rehearsal_writes_nothing(tmp_path: Path) -> None:

@@ -59,9 +59,10 @@ def descend(x: Any, y: Any, steps: int, rate: float) -> way.Descent:
         bs.append(b)
     slope, intercept = np.polyfit(x, y, 1)
     least = float(np.mean((slope * x + intercept - y) ** 2))
-    bowl = way.Bowl(float(slope), float(intercept), least, float(x.mean()), float(x.var()))
+    root = np.array([[x.mean(), 1.0], [x.std(), 0.0]])
+    bowl = way.Bowl(("w", "b"), np.array([slope, intercept]), least, root)
     loss = np.array(losses)
-    return way.Descent(np.arange(1, steps + 1), loss, np.array(ws), np.array(bs), loss, bowl, "× 0.1")
+    return way.Descent(np.arange(1, steps + 1), loss, np.stack([ws, bs], axis=-1), loss, bowl, "× 0.1")
 
 
 @pytest.mark.parametrize(("x", "y"), [NOTEBOOK, GUM_H3])
@@ -157,9 +158,9 @@ def test_the_path_runs_from_the_start_to_the_end_over_the_loss() -> None:
     path = descend(x, y, 300, 1e-2)
     axes = drawn(way.draw_loss, path)
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
-    np.testing.assert_allclose(lines["the optimiser's path"], np.column_stack([path.w, path.b]))
+    np.testing.assert_allclose(lines["the optimiser's path"], path.path)
     np.testing.assert_allclose(lines["start"], [[1.0, 0.0]])
-    np.testing.assert_allclose(lines["end"], [[path.w[-1], path.b[-1]]])
+    np.testing.assert_allclose(lines["end"], path.path[-1:])
     np.testing.assert_allclose(lines["least squares"], np.polyfit(x, y, 1)[None])
     for at in lines.values():  # all of it is to be seen
         assert axes.viewLim.containsx(at[0, 0])
@@ -220,8 +221,8 @@ def test_hard_readings_can_be_drawn(name: str) -> None:
 
 
 def test_an_optimiser_that_started_at_the_end_can_be_drawn() -> None:
-    bowl = way.Bowl(2.0, 0.0, 0.0, 0.0, 1.0)
-    still = way.Descent(np.array([1]), np.zeros(1), np.full(2, 2.0), np.zeros(2), np.zeros(1), bowl, "none")
+    bowl = way.Bowl(("w", "b"), np.array([2.0, 0.0]), 0.0, np.array([[0.0, 1.0], [1.0, 0.0]]))
+    still = way.Descent(np.array([1]), np.zeros(1), np.array([[2.0, 0.0]] * 2), np.zeros(1), bowl, "none")
     assert png(lambda axes: way.draw_loss(axes, still)).startswith(b"\x89PNG")
     assert png(lambda axes: way.draw_learning_curve(axes, still)).startswith(b"\x89PNG")
 
@@ -235,3 +236,38 @@ def test_a_figure_leaves_the_users_style_alone() -> None:
         assert name == "readings"
         assert draw().startswith(b"\x89PNG")
         assert mpl.rcParams["font.size"] == 3
+
+
+def test_the_plane_is_that_of_the_coefficients_that_are_told_least() -> None:
+    random = np.random.default_rng(4)
+    design = np.stack([np.ones(200), random.normal(size=200), 0.01 * random.normal(size=200), random.normal(size=200)])
+    root = np.linalg.qr(design.T, mode="r") / np.sqrt(200)
+    variance = np.diag(np.linalg.inv(design @ design.T / 200))
+    assert way.worst_determined(root, [0, 1, 2, 3]) == sorted(np.argsort(variance)[-2:], reverse=True)
+    assert way.worst_determined(root, [0, 1]) == [1, 0]
+    assert way.worst_determined(root, [2]) == [2]
+    assert way.worst_determined(np.eye(4), [0, 1, 2, 3]) == [3, 2]  # whitened
+
+
+@pytest.mark.parametrize("held", [None, 1.0])
+def test_the_loss_of_a_curve_is_drawn_in_a_plane_or_over_one_coefficient(held: float | None) -> None:
+    x, y = np.array(NOTEBOOK[0]) * 0.1, np.array(NOTEBOOK[1])
+    design = np.stack([np.ones(11), x, x * x])
+    root = np.linalg.qr(design.T, mode="r") / np.sqrt(11)
+    exact, (sse,), *_ = np.linalg.lstsq(design.T, y, rcond=None)
+    shown = [2, 1] if held is None else [0]
+    names = tuple(("b", "w1", "w2")[j] for j in shown)
+    bowl = way.Bowl(names, exact[shown], float(sse / 11), root[:, shown])
+    away = np.array([0.3, -0.2])[: len(shown)]
+    moved = exact.copy()
+    moved[shown] += away
+    expected = np.mean((moved @ design - y) ** 2)
+    assert bowl.loss(*(exact[shown] + away)) == pytest.approx(expected, rel=1e-12)
+    path = np.linspace(exact[shown] + away, exact[shown], 5)
+    descent = way.Descent(np.arange(1, 5), np.ones(4), path, None, bowl, "standard", others=True, of_line=False)
+    axes = drawn(way.draw_loss, descent)
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
+    along = path if held is None else np.column_stack([path[:, 0], bowl.loss(path[:, 0])])
+    np.testing.assert_allclose(lines["the optimiser's path"], along)
+    assert f"over {'(w2, w1)' if held is None else 'b'}: steps 1 to 4" in words(axes)
+    assert "the other coefficients: those of least squares" in words(axes)

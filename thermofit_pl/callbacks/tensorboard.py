@@ -17,9 +17,9 @@ from thermofit_pl.callbacks.hparams import in_words, result_of, settings_of
 from thermofit_pl.curves.line import Line
 from thermofit_pl.files import atomic_write
 from thermofit_pl.functional.units import Units
-from thermofit_pl.metrics.packing import entry
+from thermofit_pl.metrics.modes import root
 from thermofit_pl.reports import figures, fleet_figures
-from thermofit_pl.reports.descent import Bowl, Descent
+from thermofit_pl.reports.descent import Bowl, Descent, worst_determined
 from thermofit_pl.reports.drawing import SIZE
 from thermofit_pl.reports.summary import summary
 from thermofit_pl.reports.tensorboard import Board, as_code, as_list
@@ -76,7 +76,7 @@ class Curves(Scalars):
         self._start = module.steps, module.w.detach().cpu().clone(), module.b.detach().cpu().clone()
         settings = settings_of(trainer, module)
         for board in self._tensorboards(trainer):
-            board.layout()
+            board.layout(module.curve.conventional_names)
             board.start(settings)
             if self.folder is not None and (self.folder / "config.yaml").is_file():
                 config = (self.folder / "config.yaml").read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ class Curves(Scalars):
 
     def _descent(self, trainer: Trainer, module: CalibrationModule, data: ReadingsDataModule) -> Descent | None:
         """Returns the run's path for a figure."""
-        if self._start is None or not self._path.steps or module.w.numel() != 1 or data.normalization is None:
+        if self._start is None or not self._path.steps or len(module.w) != 1 or data.normalization is None:
             return None
         first, w, b = self._start
         normalization = data.normalization
@@ -173,19 +173,23 @@ class Curves(Scalars):
             )
             losses = moments.mse(*ahead)[:, 0]
             predicted = losses.numpy() if losses.isfinite().all() else None
+        w, b = (torch.cat([start, *after]).double() for start, after in ((w, self._path.w), (b, self._path.b)))
+        curve, half = moments.curve, root(moments.factor, 1 / moments.total)[0].numpy()
+        shown = worst_determined(half, curve.free)
         # not compute(): torchmetrics would wait in it for the processes that draw nothing
-        columns = (moments.exact[0][..., 0], moments.exact[1], moments.sse / moments.count)
-        slope, intercept, least = (column.item() for column in columns)
-        mean, variance = moments.feature_means[..., 0].item(), (entry(moments.factor, 1, 1) / moments.count).item()
+        exact = torch.cat([moments.exact[1][:, None], moments.exact[0]], dim=-1)[0].numpy()
+        names = ("b", *curve.names)
+        least = (moments.sse / moments.total).item()
         return Descent(
             steps=torch.tensor(self._path.steps).numpy(),
             loss=torch.tensor(self._path.loss, dtype=torch.float64).numpy(),
-            w=torch.cat([w, *self._path.w])[:, 0].double().numpy(),
-            b=torch.cat([b, *self._path.b]).double().numpy(),
+            path=torch.cat([b[:, None], w], dim=-1)[:, shown].numpy(),
             predicted=predicted,
-            bowl=Bowl(slope, intercept, least, mean, variance),
+            bowl=Bowl(tuple(names[j] for j in shown), exact[shown], least, half[:, shown]),
             normalization=in_words(data.normalization_rule),
             units=data.units,
+            others=len(curve.free) > len(shown),
+            of_line=isinstance(curve, Line),
         )
 
 

@@ -12,6 +12,20 @@ from thermofit_pl.metrics.packing import TINY, eye, unpack
 SWEEPS = 30  # of Jacobi's rotations: twelve columns took nine at most
 
 
+def root(packed: Tensor, factor: Tensor) -> Tensor:
+    """Returns √(factor · D) R of the columns 1 and φ, a square root of the Hessian where the factor is 2/Σω.
+
+    Args:
+        packed: Shape ``(instruments, k)``.
+        factor: Shape ``(instruments,)``.
+
+    Returns:
+        Upper triangular, shape ``(instruments, p + 1, p + 1)``.
+    """
+    d, r = unpack(packed)
+    return r[..., :-1, :-1] * (factor[..., None] * d[..., :-1]).sqrt()[..., None]
+
+
 def modes(packed: Tensor, total: Tensor, free: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Returns the eigenvalues of the loss's Hessian in the free coefficients, largest first, and its eigenvectors.
 
@@ -26,8 +40,7 @@ def modes(packed: Tensor, total: Tensor, free: Sequence[int]) -> tuple[Tensor, T
     Returns:
         Shapes ``(instruments, f)`` and ``(instruments, f, f)``, an eigenvector a column.
     """
-    d, r = unpack(packed)
-    scaled = r[..., :-1, :-1] * (2 * d[..., :-1] / total.clamp(min=TINY)[..., None]).sqrt()[..., None]
+    scaled = root(packed, 2 / total.clamp(min=TINY))
     # instruments last, where sums over a column's few entries run along whole arrays
     columns = [scaled[..., j].movedim(-1, 0).contiguous() for j in free]
     vectors = list(eye(scaled.new_empty(len(total), len(columns), len(columns))).permute(2, 1, 0).contiguous())

@@ -66,9 +66,10 @@ def label(axes: Axes, title: str, x: str, y: str, right: float = 0.98) -> None:
     for handle in legend.findobj(PathCollection):
         handle.set_sizes([36])  # dots of many readings are too small for a legend
     rows = -(-len(handles) // 2)
-    ticks = axes.yaxis.get_tightbbox(figure.canvas.get_renderer())
-    left = 0.15 if ticks is None else (axes.bbox.x0 - ticks.x0) / SIZE[0] + 0.01
-    figure.subplots_adjust(left=left, right=right, bottom=0.16 + 0.06 * rows, top=0.87)
+    for _ in range(2):  # axes of another size may have other ticks
+        ticks = axes.yaxis.get_tightbbox(figure.canvas.get_renderer())
+        left = 0.15 if ticks is None else (axes.bbox.x0 - ticks.x0) / SIZE[0] + 0.01
+        figure.subplots_adjust(left=left, right=right, bottom=0.16 + 0.06 * rows, top=0.87)
 
 
 def _size(text: str, room: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, printable, signed, two_digits
 from thermofit_pl.functional.scales import scales_in
 from thermofit_pl.reports.descent import Descent, draw_learning_curve, draw_loss
@@ -81,19 +82,19 @@ def pictures(
 
 
 def draw_readings(axes: Axes, c: Calibration, shown: Shown) -> None:
-    """Draws the readings, the line with its bands, and the nearest named scale."""
+    """Draws the readings, the curve with its bands, and the nearest named scale."""
     x = _grid(c)
     line = c.correct(x, "ignore")
     _bands(axes, c, x, line.estimate)
     _dots(axes, shown.indication, shown.reference, "readings" + _drawn(c, shown))
-    axes.plot(x, line.estimate, color=BLUE, label=_LINES[c.finish])
+    axes.plot(x, line.estimate, color=BLUE, label=_LINES[c.finish].format(_noun(c)))
     _scale(axes, c, x, lambda w, b: w * x + b)
     _point_out(axes, c, lambda found: found.reference)
     label(axes, c.quantities, _indication(c), _column("reference", c) + f" ({c.unit})")
 
 
 def draw_errors(axes: Axes, c: Calibration, shown: Shown) -> None:
-    """Draws the errors against the indication, with the line's bands."""
+    """Draws the errors against the indication, with the curve's bands."""
     x = _grid(c)
     error = c.correct(shown.indication, "ignore").estimate - shown.reference
     _bands(axes, c, x, np.zeros_like(x))
@@ -118,7 +119,11 @@ def draw_errors_in_order(axes: Axes, c: Calibration, shown: Shown) -> None:
     label(axes, "Errors in the order of the readings", "reading, in the table's order", f"error ({c.unit})")
 
 
-_LINES = {"least_squares": "least-squares line", "sgd": "SGD's line", "snap": "exact conversion"}
+_LINES = {"least_squares": "least-squares {}", "sgd": "SGD's {}", "snap": "exact conversion"}
+
+
+def _noun(c: Calibration) -> str:
+    return "line" if isinstance(c.curve, Line) else "curve"
 
 
 def _bands(axes: Axes, c: Calibration, x: FloatArray, centre: FloatArray, at: FloatArray | None = None) -> None:
@@ -128,7 +133,7 @@ def _bands(axes: Axes, c: Calibration, x: FloatArray, centre: FloatArray, at: Fl
         return
     at = x if at is None else at
     corrected = c.correct(x, "ignore")
-    kinds = (("u_single", "one reading", SKY, 0.35), ("u_line", "the line", BLUE, 0.45))
+    kinds = (("u_single", "one reading", SKY, 0.35), ("u_line", f"the {_noun(c)}", BLUE, 0.45))
     for name, what, color, alpha in kinds:
         half = k * getattr(corrected, name)
         if np.isfinite(half).all() and half.any():

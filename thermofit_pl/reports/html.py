@@ -170,15 +170,18 @@ def _budget(c: Calibration) -> list[dict[str, str]]:
 
 
 def _method(c: Calibration) -> str:
+    of_line = isinstance(c.curve, Line)
+    noun, shape = ("line", "slope") if of_line else ("curve", "shape")
     how = {
-        "least_squares": "The line is the ordinary least-squares regression of the reference on the indication, which "
-        "is taken as exact.",
-        "sgd": "The line is where stochastic gradient descent ended; its uncertainties are those of least squares.",
+        "least_squares": f"The {noun} is the ordinary least-squares regression of the reference on the indication, "
+        "which is taken as exact.",
+        "sgd": f"The {noun} is where stochastic gradient descent ended; its uncertainties are those of least squares.",
         "snap": "The line is the exact conversion of a named temperature scale, chosen by the user.",
     }
     return (
-        f"{how.get(c.finish, '')} The level at the mean indication and the slope are uncorrelated; their uncertainties "
-        "come from the scatter of the readings about the line (type A), and add in squares with that of one reading. "
+        f"{how.get(c.finish, '')} The level at the mean indication and the {shape} are uncorrelated; their "
+        f"uncertainties come from the scatter of the readings about the {noun} (type A), and add in squares with that "
+        "of one reading. "
         f"k is Student's t for {count(c.dof)} degrees of freedom and {100 * c.coverage_probability:.4g} % "
         "(JCGM 100:2008, G.3)."
     )

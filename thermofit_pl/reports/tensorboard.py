@@ -17,7 +17,7 @@ from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
 from thermofit_pl.functional.units import Units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -48,15 +48,22 @@ def curves(units: Units) -> dict[str, str]:
     }
 
 
-def layout(units: Units) -> dict[str, dict[str, list[str | list[str]]]]:
-    """Returns the charts of TensorBoard's custom scalars."""
-    unit = units.reference
+def layout(units: Units, names: Sequence[str] = ("b", "w")) -> dict[str, dict[str, list[str | list[str]]]]:
+    """Returns the charts of TensorBoard's custom scalars.
+
+    Args:
+        units: Of the run.
+        names: Of the curve's coefficients; those of a line by default.
+    """
+    unit, what = units.reference, "line" if set(names) == {"w", "b"} else "curve"
+    said = (
+        {"w": f"w ({units.slope_in_words})", "b": f"b ({unit})"} if what == "line" else {name: name for name in names}
+    )
     return {
         "fit": {
             f"loss ({units.squared})": ["Multiline", ["train/loss"]],
-            f"distance to the least-squares line ({unit})": ["Multiline", ["line/distance"]],
-            f"w ({units.slope_in_words})": ["Multiline", ["line/w"]],
-            f"b ({unit})": ["Multiline", ["line/b"]],
+            f"distance to the least-squares {what} ({unit})": ["Multiline", ["line/distance"]],
+            **{title: ["Multiline", [f"line/{name}"]] for name, title in said.items()},
         },
         "errors": {f"rmse ({unit})": ["Multiline", ["val/rmse", "test/rmse"]]},
     }
@@ -149,9 +156,15 @@ class Board:
         """Writes how values spread."""
         self._writer.add_histogram(tag, values, step)
 
-    def layout(self) -> None:
-        """Writes which curves belong together, for the tab CUSTOM SCALARS."""
-        self._writer.add_custom_scalars(layout(self._units))
+    def layout(self, names: Sequence[str] = ("b", "w")) -> None:
+        """Writes which curves belong together, for the tab CUSTOM SCALARS.
+
+        Args:
+            names: Of the coefficients of the curve that is fitted.
+        """
+        told = {f"line/{name}": f"Coefficient {name} of SGD's curve after the step." for name in names}
+        self._meanings = told | self._meanings
+        self._writer.add_custom_scalars(layout(self._units, names))
 
     def start(self, settings: Mapping[str, Value]) -> None:
         """Writes the run's row in the tab HPARAMS; it is there from now on, whatever becomes of the run.
