@@ -154,7 +154,8 @@ def known(c: Columns, name: str) -> NDArray[np.bool_]:
     """Which instruments have a number, or all of several, shape ``(I,)``."""
     import numpy as np
 
-    return np.asarray(np.isfinite(c[name]).reshape(len(c[name]), -1).all(axis=1))
+    finite = np.isfinite(c[name])
+    return np.asarray(finite.all(axis=tuple(range(1, finite.ndim))))  # also of no instrument
 
 
 def _all_or_none(c: Columns, names: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
