@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from thermofit_pl.calibration import display
 from thermofit_pl.calibration.correction import Corrected, Correction, Expected, Extrapolate, factors, numbers
 from thermofit_pl.calibration.equation import Fitted, equation, quantities
-from thermofit_pl.calibration.records import Coefficients, Diagnostics, Sgd, Snap, per_feature, spread
+from thermofit_pl.calibration.records import Coefficients, Diagnostics, Sgd, Snap, Stated, per_feature, spread
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
 from thermofit_pl.functional.fieller import FiellerSet
@@ -81,6 +81,7 @@ class Calibration:
             told with p-values that are corrected for their number.
         diagnostics: What the errors say about the curve.
         snap: What snapping to a named scale costs.
+        stated: What was stated of the readings' uncertainties; None where nothing was.
         indication_column: The column that the indications came from.
         reference_column: The column that the references came from.
         data_name: The file or files that they came from, without folders.
@@ -129,6 +130,7 @@ class Calibration:
     misfit: str | None = field(default=None, metadata=NEW)
     diagnostics: Diagnostics
     snap: Snap | None = None
+    stated: Stated | None = field(default=None, metadata=NEW)
     indication_column: str | None = field(default=None, metadata=COMMON)
     reference_column: str | None = field(default=None, metadata=COMMON)
     data_name: str | None = field(default=None, metadata=COMMON)
@@ -193,7 +195,9 @@ class Calibration:
         """The coefficients that were fitted, with their uncertainties: ``w = 0.537(36) °C/unit, b = −17.3(1.9) °C``."""
         return quantities(self.curve, self.coefficients, self.units)
 
-    def correct(self, indication: ArrayLike, extrapolate: Extrapolate = "warn") -> Corrected:
+    def correct(
+        self, indication: ArrayLike, extrapolate: Extrapolate = "warn", *, u: ArrayLike | None = None
+    ) -> Corrected:
         """Turns indications into the reference's unit.
 
         ``u_single`` holds for a new reading that scatters as those of the calibration did: ``u_reading`` mixes the
@@ -206,6 +210,8 @@ class Calibration:
                 stays NaN.
             extrapolate: What to do outside the calibrated range, where no reading supports the curve: ``warn``,
                 ``error`` or ``ignore``.
+            u: Standard uncertainty of the indication itself, one for all or one each [indicated unit]: ``u_single`` has
+                it in the place of the scatter.
 
         Returns:
             Estimates, uncertainties and which of them are extrapolated.
@@ -214,7 +220,8 @@ class Calibration:
             InputError: An indication is no number, or outside the range with ``extrapolate="error"``.
         """
         x = numbers(indication, "indication")
-        found = self._correction(math.nan).correct(x, extrapolate)
+        correction = self._correction(math.nan)
+        found = (correction if u is None else correction.of_uncertain(x, u)).correct(x, extrapolate)
         return found if x.ndim else Corrected(*(value.item() for value in found))
 
     def invert(self, reference: ArrayLike) -> Expected:

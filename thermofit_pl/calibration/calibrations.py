@@ -147,13 +147,17 @@ class Calibrations:
             ).verdict()
         return Calibration(**values, scale=scale, **{name: self.provenance[name] for name in COMMON})
 
-    def correct(self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn") -> Corrected:
+    def correct(
+        self, indication: ArrayLike, instrument: Any, extrapolate: Extrapolate = "warn", *, u: ArrayLike | None = None
+    ) -> Corrected:
         """Turns indications into the reference's unit, each by its own instrument's curve.
 
         Args:
             indication: What the instruments show, a number or shape ``(N,)`` [indicated unit].
             instrument: The name of each one's instrument, one for all or shape ``(N,)``.
             extrapolate: What to do outside an instrument's calibrated range: ``warn``, ``error`` or ``ignore``.
+            u: Standard uncertainty of the indications themselves, one for all or shape ``(N,)`` [indicated unit]:
+                ``u_single`` has it in the place of the scatter.
 
         Returns:
             Estimates, uncertainties and which are extrapolated; NaN for an instrument that is unknown or without a
@@ -163,7 +167,8 @@ class Calibrations:
             InputError: An indication is no number, or outside the range with ``extrapolate="error"``.
         """
         x, place = self._matched(indication, "indication", instrument)
-        return self.correction(place).correct(x, extrapolate)
+        correction = self.correction(place)
+        return (correction if u is None else correction.of_uncertain(x, u)).correct(x, extrapolate)
 
     def invert(self, reference: ArrayLike, instrument: Any) -> Expected:
         """Gives the indication of each instrument to expect at a reference, with its sets.

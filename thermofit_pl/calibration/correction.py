@@ -110,6 +110,28 @@ class Correction(NamedTuple):
         estimate, _, variance = single(self.curve, indication, *about, self.u_reading)
         return estimate, variance
 
+    def of_uncertain(self, indication: FloatArray, u: ArrayLike) -> Correction:
+        """Returns the same for new readings whose indications have an uncertainty of their own.
+
+        Args:
+            indication: The indications, of any shape.
+            u: Their standard uncertainty, one for all or one each [indicated unit]: in the place of the scatter.
+
+        Raises:
+            InputError: An uncertainty is negative, or no number.
+        """
+        import numpy as np
+
+        own = numbers(u, "u")
+        if (own < 0).any():
+            raise InputError(f"Expected standard uncertainties of indications, from 0, but got {own.min():g}.")
+        if self.curve.inverted:  # whose level is the indication
+            return self._replace(u_reading=own)
+        slopes = self.curve.slopes(indication)
+        slope = sum(w * derivative for w, derivative in zip(self.w, slopes, strict=True))
+        _, _, by_level = self.curve.evaluate(indication, self.level, self.w, self.pivot)
+        return self._replace(u_reading=np.abs(by_level * slope) * own)
+
     def correct(self, indication: FloatArray, extrapolate: Extrapolate) -> Corrected:
         """Corrects indications of any shape, and says or refuses what lies outside the calibrated range.
 

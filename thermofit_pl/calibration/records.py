@@ -295,6 +295,73 @@ class Snap:
 
 
 @dataclass(frozen=True)
+class BudgetPart:
+    """What one cause has in u_single, at the lower end of the range, in its middle and at its upper end.
+
+    Attributes:
+        u: Standard uncertainties [°C].
+        share: Their squares' shares of that of u_single.
+    """
+
+    u: tuple[float, ...]
+    share: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What u_single is made of; a cause that has no part in it is None.
+
+    Attributes:
+        indications: The lower end of the range, its middle and its upper end [indicated unit].
+        u_single: There [°C].
+        scatter: The errors' scatter.
+        reference: What is stated of each reference.
+        indication: What is stated of indications.
+        resolution: The resolution, where it is more than the scatter.
+        common: What all references share.
+    """
+
+    indications: tuple[float, ...]
+    u_single: tuple[float, ...]
+    scatter: BudgetPart | None = None
+    reference: BudgetPart | None = None
+    indication: BudgetPart | None = None
+    resolution: BudgetPart | None = None
+    common: BudgetPart | None = None
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What was stated of the readings' uncertainties, and what they say of it.
+
+    Attributes:
+        method: The fit that followed: ``least squares``, ``weighted least squares``, ``Deming`` or ``York``.
+        uncertainties: ``absolute``, or ``relative`` where the errors give the scale.
+        reference: Standard uncertainty of each reference, in words.
+        indication: Of each indication.
+        common: Of what all references share.
+        resolution: Of the displays.
+        alike: Whether all references have the same.
+        chi_squared: Sum of the squares of errors over their uncertainties; None where none are stated of readings.
+        chi_squared_dof: Its degrees of freedom.
+        chi_squared_p: How probable one so large is, if the uncertainties are right.
+        budget: What u_single is made of; None where it is unknown.
+    """
+
+    method: str
+    uncertainties: str
+    reference: str | None = None
+    indication: str | None = None
+    common: str | None = None
+    resolution: str | None = None
+    alike: bool = False
+    chi_squared: float | None = None
+    chi_squared_dof: float | None = None
+    chi_squared_p: float | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """Where readings come from.
 

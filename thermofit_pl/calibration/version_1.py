@@ -83,5 +83,6 @@ def upgraded_frame(frame: pl.DataFrame, diagnostics: list[str]) -> pl.DataFrame:
         source=pl.when(sure).then(pl.when(log).then(pl.lit(AR1)).otherwise(pl.lit(INDEPENDENT))),
         lower_bound=pl.lit(value=False),
         misfit=pl.lit(None, dtype=pl.String),
+        stated=pl.lit(None),
         diagnostics=pl.struct(columns.get(name, pl.lit(None)).alias(name) for name in diagnostics),
     )

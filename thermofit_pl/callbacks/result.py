@@ -52,7 +52,8 @@ class WriteCalibration(Callback):
         if isinstance(data, ReadingsDataModule) and trainer.is_global_zero:
             train = data.moments["train"]
             worker = ThreadPoolExecutor(1)
-            self._evidence = worker.submit(Analysis.of, train, data.line, data.sample, data.log, data.units.reference)
+            examined = train, data.line, data.sample, data.log, data.units.reference, data.known
+            self._evidence = worker.submit(Analysis.of, *examined)
             worker.shutdown(wait=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

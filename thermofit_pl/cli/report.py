@@ -51,6 +51,8 @@ def report(trainer: Trainer, *, command: str, figures: bool) -> None:
         print(sentence)
     for name, unit, argument in trainer.datamodule.other_units:  # type: ignore[attr-defined]
         print(other_unit(name, unit, training_option(Setting(argument))), file=sys.stderr)
+    for sentence in trainer.datamodule.uncertain:  # type: ignore[attr-defined]
+        print(sentence, file=sys.stderr)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by the connector, not in the class
     if command in ("validate", "test"):
         print_scores(trainer, command)

@@ -17,12 +17,14 @@ from thermofit_pl.functional.distributions import coverage_factor, tail_of_f
 
 FloatArray = NDArray[np.float64]
 
-INDEPENDENT, REPEATS, SET_POINTS, AR1, BLOCKS = SOURCES = (
+INDEPENDENT, REPEATS, SET_POINTS, AR1, BLOCKS, STATED, RESOLUTION = SOURCES = (
     "independent readings",
     "repeats",
     "set points",
     "AR(1)",
     "blocks",
+    "stated uncertainties",
+    "resolution",
 )
 SHORT = 30  # readings of a log, below which nothing can be told of its errors' correlation
 # readings of a log, from which blocks are long enough to add to AR(1): at 50, independent ones would be covered 98.7 %

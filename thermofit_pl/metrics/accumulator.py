@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
 from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.errors import InputError
+from thermofit_pl.functional.york import Uncertain
+from thermofit_pl.metrics.both_axes import (
+    Indications,
+    both_axes,
+    in_one_ratio,
+    indications_in_one_ratio,
+    indications_of,
+)
 from thermofit_pl.metrics.forming import Workspace
 from thermofit_pl.metrics.moments import Moments, as_parts, as_tensor
 from thermofit_pl.metrics.passes import MOST, needs_another, of_block, refuse_unsettled, solution
@@ -24,6 +33,7 @@ from thermofit_pl.metrics.view import Formed
 from thermofit_pl.tables.labels import index_of
 from thermofit_pl.tables.sample import SAMPLE_SIZE, Sample
 from thermofit_pl.tables.split import PARTS, Part
+from thermofit_pl.tables.stated import UncertaintyOptions
 from thermofit_pl.tables.table import Block
 
 FLEET_SAMPLE = 1_000_000  # readings of a fleet to look at again: a hundred of each of 10,000 instruments, 32 MB
@@ -49,6 +59,7 @@ class Accumulator:
         sample: Of the training readings.
         log: What the order in time of the training readings tells, if they are a log.
         instruments: The names of the instruments, in the order of the moments, once ``reindex`` has run; None for one.
+        indications: What the indications' uncertainties come to, once ``profile`` has run; None where none are stated.
     """
 
     def __init__(
@@ -70,6 +81,7 @@ class Accumulator:
         features = len(self.moments["train"].curve.names)
         self.log: TimeOrder | None = TimeOrder(features, before) if log else None
         self.instruments: list[str] | None = None
+        self.indications: Indications | None = None
         self._fleet = fleet
         self._keep = keep
         self._kept: dict[Part, list[Block]] = {part: [] for part in PARTS}
@@ -216,6 +228,31 @@ class Accumulator:
         other = Accumulator(**self._options, curve=train.curve, about=about)
         other._passes = self._passes + 1
         return other
+
+    def profile(self, stated: UncertaintyOptions) -> None:
+        """Puts the training readings where the most likely curve has them, if their indications are uncertain too.
+
+        The moments are then those of the readings at their true indications, of which that curve is least squares.
+
+        Args:
+            stated: What is stated of them; unless it is one ratio for a line, readings must have been kept.
+        """
+        if not stated.on_both_axes:
+            return
+        train, ratio = self.moments["train"], stated.ratio()
+        if ratio is not None and isinstance(train.curve, Line):
+            self.moments["train"] = in_one_ratio(train, ratio)
+            u = max(stated.stated["indication"].absolute, stated.step("indication"))
+            self.indications = indications_in_one_ratio(self.moments["train"], ratio, u)
+            return
+        kept = self._kept["train"]
+        names = ("indication", "reference", "u_indication", "u_reference")
+        x, y, u_x, u_y = (joined(kept, name).numpy() for name in names)
+        correlation = None if stated.correlation is None else joined(kept, "correlation").numpy()
+        codes = joined(kept, "instrument").numpy() if self._fleet else None
+        readings = Uncertain(x, y, u_x, u_y, correlation)
+        self.moments["train"] = both_axes(train, readings, codes)
+        self.indications = indications_of(self.moments["train"], readings, codes)
 
     def readings(self, part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns the indications, references and instruments that were kept of a part."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,6 +80,78 @@ def both_axes(moments: Moments, readings: Uncertain, instrument: NDArray[np.int6
         f"Expected a curve through readings that are uncertain on both axes, but {PASSES} passes found none that "
         "stays; the indications' uncertainty is perhaps as large as their range"
     )
+
+
+class Indications(NamedTuple):
+    """What the uncertainties of indications come to.
+
+    Attributes:
+        variance: Of a reading's estimate by its indication, the mean of each instrument's, shape ``(instruments,)``
+            [°C²].
+        covariance: Of the fitted coefficients by the references alone, for stated uncertainties as they are, shape
+            ``(instruments, coefficients, coefficients)``.
+        method: Whose curve it is: ``Deming`` or ``York``.
+    """
+
+    variance: FloatArray
+    covariance: FloatArray
+    method: str
+
+    def of_references(self, indication: FloatArray, moments: Moments) -> FloatArray:
+        """Returns the curve's variance by the references alone, shape as ``indication``, ``(places, instruments)``."""
+        features = [np.ones_like(indication), *moments.curve.features(indication)]
+        rows = np.stack([np.broadcast_to(features[j], indication.shape) for j in moments.curve.free], axis=-1)
+        variance: FloatArray = np.einsum("xiq,iqr,xir->xi", rows, self.covariance, rows)
+        return variance
+
+
+def indications_of(moments: Moments, readings: Uncertain, instrument: NDArray[np.int64] | None = None) -> Indications:
+    """Returns what the uncertainties of readings' indications come to.
+
+    Args:
+        moments: As ``both_axes`` returns them.
+        readings: With their uncertainties.
+        instrument: As ``both_axes`` takes it.
+    """
+    codes = np.zeros(len(readings.indication), np.int64) if instrument is None else instrument
+    w, b = (part.numpy()[codes] for part in moments.exact)
+    at = profile(moments.curve, list(w.T), b, readings)
+    slopes = moments.curve.slopes(at.indication)
+    slope = sum(each * derivative for each, derivative in zip(w.T, slopes, strict=True))
+    total = np.bincount(codes, (slope * readings.u_indication) ** 2, len(moments.moments))
+    ones = np.ones_like(at.weight)
+    columns = [ones, *moments.curve.features(at.indication)]
+    rows = np.stack([columns[j] * ones for j in moments.curve.free], axis=-1) * at.weight[:, None]
+    rows *= readings.u_reference[:, None]
+    own = np.empty((len(total), rows.shape[1], rows.shape[1]))
+    for i, one in enumerate(rows.T):
+        for j, other in enumerate(rows.T):
+            own[:, i, j] = np.bincount(codes, one * other, len(total))
+    whole = whole_covariance(moments)
+    return Indications(total / np.maximum(np.bincount(codes, minlength=len(total)), 1), whole @ own @ whole, "York")
+
+
+def indications_in_one_ratio(moments: Moments, ratio: float, u_indication: float) -> Indications:
+    """Returns the same of what ``in_one_ratio`` returns.
+
+    Args:
+        moments: As it returns them.
+        ratio: As it takes it.
+        u_indication: Standard uncertainty of each indication.
+    """
+    square = moments.exact[0].numpy()[:, 0] ** 2
+    return Indications(
+        square * u_indication**2, whole_covariance(moments) / (1 + square * ratio)[:, None, None], "Deming"
+    )
+
+
+def whole_covariance(moments: Moments) -> FloatArray:
+    """Returns the covariance of the fitted coefficients for errors of variance 1; NaN where they are not told."""
+    d, r = unpacked(moments.fitted.numpy())
+    root = r[..., :-1, :-1] * np.sqrt(d[..., :-1])[..., None]
+    known = moments.has_curve.numpy()
+    inverse = np.linalg.inv(np.where(known[:, None, None], root, np.eye(root.shape[-1])))
+    return np.where(known[:, None, None], inverse @ np.swapaxes(inverse, -1, -2), np.nan)
 
 
 def _step(new: Moments, old: Moments) -> FloatArray:

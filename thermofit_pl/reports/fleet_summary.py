@@ -16,6 +16,7 @@ from thermofit_pl.formatting import count, p_text, printable, signed, two_digits
 from thermofit_pl.functional.fleet_tests import holm, outlying
 from thermofit_pl.functional.scales import AGREES, SCALES, compare
 from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, SHORT
+from thermofit_pl.reports.stated import LEVEL, fit_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,12 +64,33 @@ def fleet_summary(fleet: Calibrations) -> str:
         lines += [*(_spread(lined, fleet.units) if of_lines else _quoted(fleet)), *_worst(fleet, lined)]
         lines += [*_outliers(lined), *_common(fleet)] if of_lines else []
         lines += [*_sources(fleet), *_logs(fleet)]
-        lines += [*(_scales(fleet) if of_lines else []), *_sgd(ended, fleet.units)]
-        lines.append(
+        lines += [*(_scales(fleet) if of_lines else []), *_stated(fleet), *_sgd(ended, fleet.units)]
+    return "\n".join(lines)
+
+
+def _stated(fleet: Calibrations) -> Iterator[str]:
+    """Says what was stated of uncertainties, of how many instruments the errors are larger, and what all share."""
+    found, common = fleet.frame["stated"].drop_nulls(), None
+    if len(found):
+        first = found[0]
+        common, kind = first["common"], first["uncertainties"]
+        yield fit_sentence(
+            first["method"], kind, first["reference"], first["indication"], common, fleet.units.reference
+        )
+        p = found.struct.field("chi_squared_p").drop_nulls()
+        if len(p) and kind == "absolute":
+            more = int((p < LEVEL / len(p)).sum())
+            yield (
+                f"The errors of {count(more)} of {count(len(p))} instruments scatter by more than the stated "
+                f"uncertainties explain (each with p < {LEVEL / len(p):.1g}); nothing is rescaled."
+            )
+    if common is None:
+        yield (
             "Errors of a shared reference are common to all instruments: they are in no u here, and no mean over the "
             "fleet makes them smaller."
         )
-    return "\n".join(lines)
+    else:
+        yield "What all references share is in every u, common to all instruments: no mean over them makes it smaller."
 
 
 def needed(fleet: Calibrations) -> pl.DataFrame:

@@ -11,6 +11,9 @@ from thermofit_pl.functional.scales import SCALES, compare, same_quantity
 from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, REPEATS, SET_POINTS, SHORT, single_reading
 from thermofit_pl.reports.remarks import remarks
 from thermofit_pl.reports.sensors import sensors
+from thermofit_pl.reports.stated import stated
+
+KNOWN = 1e6  # degrees of freedom from which a number counts as known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +47,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
         return fleet_summary(calibration)
     c = calibration
     lines = [c.equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
-    lines += [*_snap(c), *sensors(c), *remarks(c), *_log(c), *_sgd(c)]
+    lines += [*stated(c), *_snap(c), *sensors(c), *remarks(c), *_log(c), *_sgd(c)]
     return "\n".join(lines)
 
 
@@ -145,6 +148,8 @@ def _single(c: Calibration, indication: float) -> tuple[float, float, float]:
 
 
 def _freedom(dof: float) -> str:
+    if dof >= KNOWN:
+        return "known, not estimated"
     return (
         "1 degree of freedom"
         if dof == 1
@@ -173,10 +178,12 @@ def _good_to(c: Calibration) -> Iterator[str]:
     where = f"in the middle of the range and ±{' and ±'.join(at_ends)} {c.unit} at its ends"
     if at_ends == [two_digits(at[1])]:
         where = "in the middle of the range and at its ends"
+    own = ", about what the reference reads: the reference's own uncertainty is in no number here"
+    if c.stated is not None and c.stated.common is not None:
+        own = ""
     yield (
         f"A corrected reading is good to ±{two_digits(at[1])} {c.unit} {where} "
-        f"({100 * c.coverage_probability:.4g} % of readings), about what the reference reads: the reference's own "
-        "uncertainty is in no number here."
+        f"({100 * c.coverage_probability:.4g} % of readings){own}."
     )
 
 

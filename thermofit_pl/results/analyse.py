@@ -20,6 +20,7 @@ from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.metrics.packing import entry
 from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.results.findings import Findings, examine
+from thermofit_pl.results.stated import Known, Stated, with_stated
 from thermofit_pl.results.uncertainties import Uncertainties, repeats_of, uncertainties
 from thermofit_pl.tables.sample import Sample
 
@@ -38,6 +39,7 @@ class Analysis(Uncertainties):
         differences: The lines, compared with the named scales, or for other quantities with slope 1 and offset 0.
         slope_p: p-values of "the slope is zero".
         unit: The reference's.
+        stated: What was stated of the readings' uncertainties, and what they say of it; None where nothing was.
         common: Of a fleet, one line through the readings of all: w, b, s about it, s about their own lines, and the
             p-value of "it is the line of all".
     """
@@ -49,11 +51,18 @@ class Analysis(Uncertainties):
     differences: Differences
     slope_p: FloatArray
     unit: str
+    stated: Stated | None
     common: dict[str, float] | None
 
     @classmethod
     def of(
-        cls, moments: Moments, fit: Fit, sample: Sample, log: TimeOrder | None = None, unit: str = CELSIUS
+        cls,
+        moments: Moments,
+        fit: Fit,
+        sample: Sample,
+        log: TimeOrder | None = None,
+        unit: str = CELSIUS,
+        known: Known = Known(),  # noqa: B008  # immutable
     ) -> Analysis:
         """Examines the readings.
 
@@ -63,8 +72,11 @@ class Analysis(Uncertainties):
             sample: Readings to look at for what the moments don't tell.
             log: What the order in time tells, if the readings are a log.
             unit: The reference's.
+            known: What is stated of the readings' uncertainties.
         """
-        u = uncertainties(moments, fit, log, repeats_of(moments, sample))
+        # of weighted readings, what is stated says how far each can be trusted, not repeats
+        alone = uncertainties(moments, fit, log, None if known.weighed else repeats_of(moments, sample))
+        u, stated = with_stated(alone, moments, known)
         w, b, u_w, u_pivot = (value.numpy() for value in (u.fit.w[:, 0], u.fit.b, u.fit.u_w[:, 0], u.fit.u_pivot))
         with np.errstate(invalid="ignore", divide="ignore"):
             f = np.where(u_w > 0, (w / (u_w * u.test_factor)) ** 2, math.nan)
@@ -93,7 +105,8 @@ class Analysis(Uncertainties):
             ),
             slope_p=np.where(np.isnan(f), math.nan, tail_of_f(np.nan_to_num(f), np.maximum(u.test_dof, 1))),
             unit=unit,
-            common=common_line(moments, u),
+            stated=stated,
+            common=common_line(moments, alone),
         )
 
 
@@ -131,7 +144,9 @@ def common_line(moments: Moments, u: Uncertainties) -> dict[str, float] | None:
     if math.isnan(p):
         return None
     w, b = together.exact[0][0, 0].item(), together.exact[1].item()
-    return {"w": w, "b": b, "s": math.sqrt(sse / (n - coefficients)), "s_own": math.sqrt(own / dof), "p": p}
+    mean = math.sqrt(n / together.total.item())  # weighted errors are those of readings of mean weight
+    s, s_own = (mean * math.sqrt(square) for square in (sse / (n - coefficients), own / dof))
+    return {"w": w, "b": b, "s": s, "s_own": s_own, "p": p}
 
 
 def _about_a_common_indication(moments: Moments, u: Uncertainties) -> tuple[FloatArray, FloatArray]:

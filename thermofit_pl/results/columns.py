@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 import numpy as np
 
 from thermofit_pl.calibration.calibrations import Calibrations
-from thermofit_pl.calibration.fields import Schema, required
+from thermofit_pl.calibration.fields import Schema, required, type_hints
+from thermofit_pl.calibration.records import Budget
 from thermofit_pl.curves.line import Line
 from thermofit_pl.functional.scales import AGREES, SCALES
 from thermofit_pl.functional.uncertainty import SOURCES
@@ -86,6 +87,7 @@ def tabulate(
     values |= {"scale": _scales(result), "sgd": _sgd(result), "diagnostics": diagnostics(result)}
     rmse_free = result.evidence.fit.rmse.numpy()
     values["snap"] = Records({"scale": result.snap, "rmse_free": rmse_free}, there & (result.snap is not None))
+    values["stated"] = _stated(result)
     frame = pl.DataFrame(
         {name: _column(schema, hint, values[name], everywhere) for name, hint in columns(schema).items()}
     )
@@ -119,6 +121,31 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
     scale = result.evidence.differences.verdict() if found.scale is not None else None
     return dataclasses.replace(found, scale=scale, sgd=sgd)
+
+
+def _stated(result: Result) -> Records | None:
+    """What was stated of the readings' uncertainties."""
+    there, found = result.has_curve, result.evidence.stated
+    if found is None:
+        return None
+    total = np.sum(list(found.budget.values()), axis=0)
+    whole = there & np.isfinite(total).all(axis=0) & (total > 0).all(axis=0) & (result.finish == "least_squares")
+    parts: dict[str, Any] = dict.fromkeys(type_hints(Budget))
+    for name, variance in found.budget.items():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.where(whole, variance / total, np.nan)
+        part = {"u": np.sqrt(np.maximum(variance, 0.0)).T, "share": share.T}
+        parts[name] = Records({key: _finite(value) for key, value in part.items()}, whole)
+    parts |= {"indications": _finite(found.at.T), "u_single": np.sqrt(total).T}
+    judged = np.isfinite(found.p)
+    values: dict[str, Any] = found.words() | {
+        "alike": found.alike,
+        "chi_squared": _where(found.chi_squared, judged),
+        "chi_squared_dof": _where(found.dof, judged),
+        "chi_squared_p": _where(found.p, judged),
+        "budget": Records(parts, whole),
+    }
+    return Records(values, there)
 
 
 def statuses(result: Result) -> pl.Series:

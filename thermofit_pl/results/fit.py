@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import numpy as np
+from typing_extensions import Unpack
 
 from thermofit_pl.calibration.records import Source
 from thermofit_pl.curves.base import Curve
@@ -21,8 +22,11 @@ from thermofit_pl.metrics.passes import fitted
 from thermofit_pl.results.analyse import Analysis
 from thermofit_pl.results.build import build
 from thermofit_pl.results.columns import single, tabulate
+from thermofit_pl.results.stated import Known
+from thermofit_pl.results.stated_arguments import Scale, StatedArguments, refuse_together, stated_of
 from thermofit_pl.tables.frames import column_of, is_frame, seconds
 from thermofit_pl.tables.labels import Labels
+from thermofit_pl.tables.stated import OfReadings
 from thermofit_pl.tables.table import LARGEST, Block
 from thermofit_pl.tables.text_tables import BLOCK
 
@@ -45,6 +49,8 @@ def fit(
     time: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
+    uncertainties: Scale = "absolute",
+    **stated: Unpack[StatedArguments],
 ) -> Calibration: ...
 
 
@@ -58,6 +64,8 @@ def fit(
     time: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
+    uncertainties: Scale = "absolute",
+    **stated: Unpack[StatedArguments],
 ) -> Calibrations: ...
 
 
@@ -72,6 +80,8 @@ def fit(
     time: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
+    uncertainties: Scale = "absolute",
+    **stated: Unpack[StatedArguments],
 ) -> Calibration: ...
 
 
@@ -87,6 +97,8 @@ def fit(
     time: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
+    uncertainties: Scale = "absolute",
+    **stated: Unpack[StatedArguments],
 ) -> Calibrations: ...
 
 
@@ -96,6 +108,7 @@ def fit(
     time: Any = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
+    uncertainties: Scale = "absolute",
     **named: Any,
 ) -> Calibration | Calibrations:
     """Calibrates one or many instruments with readings in memory: the least-squares curve, without a Trainer.
@@ -112,8 +125,15 @@ def fit(
             log: neighbours in time are then not taken as independent.
         unit: The references': ``°C``, ``°F``, ``K``, ``hPa``, ...
         indication_unit: That of the indications, if it is known.
+        uncertainties: Whether stated uncertainties are ``absolute``, taken as they are, or ``relative``, no more than
+            weights whose scale the errors give.
         named: ``indication``, what the instruments showed, shape ``(N,)`` [indicated unit]; ``reference``, shape
-            ``(N,)`` [``unit``]; and if there are several, ``instrument``, the name of each reading's.
+            ``(N,)`` [``unit``]; and if there are several, ``instrument``, the name of each reading's. What is known of
+            their uncertainties, in the names of the command line's ``--data.u``: ``u_reference``, standard uncertainty
+            of each reference, a number, a share such as ``"0.1%"``, both as ``"0.05+0.1%"``, an array or a column's
+            name; ``u_indication``, likewise, beside it; ``u_correlation`` of the two errors of a reading; ``u_common``,
+            what all references share; ``u_coverage_factor``, what these are divided by; ``u_scatter`` and ``u_count``
+            of set-point means; ``u_reference_resolution`` and ``u_indication_resolution``.
 
     Returns:
         The calibration; with ``instrument``, those of all.
@@ -134,6 +154,9 @@ def fit(
     """
     if curve is not None and not isinstance(curve, Curve):
         raise TypeError(f"fit() expected an instance of a curve of thermofit_pl.curves as curve, but got {curve!r}")
+    if uncertainties not in get_args(Scale):
+        raise InputError(f"uncertainties: expected 'absolute' or 'relative', but got {uncertainties!r}")
+    asked = {name: named.pop(name) for name in [*named] if name in StatedArguments.__annotations__}
     given, columns = _given(readings, named, time)
     x, y = (_column(role, given[role]) for role in ("indication", "reference"))
     if len(x) != len(y):
@@ -160,19 +183,27 @@ def fit(
     names = None if codes is None else labels.names()
     units = Units(unit, indication_unit)
     framed = (curve or Line()).in_units(units)
-    following: Accumulator | None = Accumulator(fleet=names is not None, log=times is not None, curve=framed)
+    options, stated = stated_of(asked, len(x), readings[0] if is_frame(readings[0] if readings else None) else None)
+    options.refuse_curve(framed)
+    refuse_together(options, relative=uncertainties == "relative", log=times is not None)
+    uncertain = OfReadings() if times is not None else options.of_readings(x, y, stated)
+    following: Accumulator | None = Accumulator(
+        fleet=names is not None, log=times is not None, keep=options.on_both_axes, curve=framed
+    )
     while following is not None:
         accumulator = following
-        for block in _blocks(x, y, times, codes):
+        for block in _blocks(x, y, times, codes, uncertain):
             accumulator.add("train", block)
         accumulator.flush()
         accumulator.reindex(names)
         following = accumulator.following(names)
-    moments = accumulator.moments["train"]
     if codes is None:
-        refuse_no_curve(moments, "The readings")
-    exact = fitted(moments, least_squares(moments), units)
-    result = build(Analysis.of(moments, exact, accumulator.sample, accumulator.log, unit))
+        refuse_no_curve(accumulator.moments["train"], "The readings")
+    accumulator.profile(options)
+    moments = accumulator.moments["train"]
+    known = Known(options, uncertainties == "relative", accumulator.indications, times is not None)
+    exact = fitted(moments, least_squares(moments, known.absolute), units)
+    result = build(Analysis.of(moments, exact, accumulator.sample, accumulator.log, unit, known))
     if accumulator.instruments is None:
         return single(result, source)
     return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])
@@ -204,6 +235,7 @@ def _blocks(
     y: NDArray[np.float64],
     times: NDArray[np.float64] | None,
     codes: NDArray[np.int64] | None,
+    uncertain: OfReadings = OfReadings(),  # noqa: B008  # immutable
 ) -> Iterator[Block]:
     """The readings in pieces, a log's in the order of time: the sample is thinned on the way, not from all at once."""
     order = None if times is None or (np.diff(times) >= 0).all() else np.argsort(times, kind="stable")
@@ -213,7 +245,7 @@ def _blocks(
         if order is not None:
             at, rows = order[at], order[at] + 1
         time, of = (None if column is None else column[at] for column in (times, codes))
-        yield Block(x[at], y[at], time, Path(), rows, of)
+        yield Block(x[at], y[at], time, Path(), rows, of, *(None if each is None else each[at] for each in uncertain))
 
 
 def _codes(instrument: ArrayLike, n: int, labels: Labels) -> NDArray[np.int64]:

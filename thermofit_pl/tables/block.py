@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thermofit_pl.tables.stated import OfReadings
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,6 +28,8 @@ class Block:
             and Arrow is row 1.
         instrument: The instrument of each, an index into `Table.instruments()`, shape (N,); None where there is one.
         u_reference: Standard uncertainty of each reference, positive, shape (N,) [°C]; None where none is stated.
+        u_indication: That of each indication, likewise [indicated unit].
+        correlation: Of the two errors of each, likewise.
     """
 
     indication: NDArray[np.float64]
@@ -35,6 +39,8 @@ class Block:
     rows: range | NDArray[np.int64]
     instrument: NDArray[np.int64] | None = None
     u_reference: NDArray[np.float64] | None = None
+    u_indication: NDArray[np.float64] | None = None
+    correlation: NDArray[np.float64] | None = None
 
     def take(self, chosen: NDArray[np.int64]) -> Block:
         """Returns the readings at some indices, shape (M,), in that order."""
@@ -46,8 +52,13 @@ class Block:
             self.file,
             rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
             None if self.instrument is None else self.instrument[chosen],
-            None if self.u_reference is None else self.u_reference[chosen],
+            *(None if each is None else each[chosen] for each in self.stated),
         )
+
+    @property
+    def stated(self) -> OfReadings:
+        """What is stated of the readings' uncertainties."""
+        return OfReadings(self.u_reference, self.u_indication, self.correlation)
 
     def codes(self) -> NDArray[np.int64]:
         """Returns the instrument of each reading, shape (N,); 0 where there is one."""

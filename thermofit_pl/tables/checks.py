@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,14 @@ LARGEST = 1e150  # the square of a larger number is infinite
 TINY = 1e-150  # and that of a smaller one is 0
 
 
+class Bounds(NamedTuple):
+    """What values must be: from ``least`` to ``most``, and the words for that."""
+
+    least: float
+    most: float
+    words: str
+
+
 def check(
     path: Path,
     part: Part,
@@ -29,7 +38,7 @@ def check(
     *,
     drop: bool,
     unit: str = CELSIUS,
-    positive: Collection[str] = (),
+    bounds: Mapping[str, Bounds] = MappingProxyType({}),
 ) -> tuple[Columns, Rows]:
     """Lets sound values through, at the cost of their minimum and maximum.
 
@@ -39,7 +48,7 @@ def check(
         reference: The column with the references, if there is one.
         drop: Whether to leave out rows with a missing or infinite value.
         unit: The references'; a temperature in it is not below absolute zero.
-        positive: The columns with standard uncertainties.
+        bounds: What else the values of columns must be.
 
     Returns:
         The values of the rows that are left, and those rows.
@@ -50,33 +59,36 @@ def check(
     values, rows = part.values, part.rows
     zero = ABSOLUTE_ZERO.get(unit, -LARGEST)
     least = {name: zero if name == reference else -LARGEST for name in values}
-    least |= dict.fromkeys(set(positive) & values.keys(), TINY)
-    if is_sound(values, least):
+    least |= {name: bound.least for name, bound in bounds.items()}
+    most = {name: bound.most for name, bound in bounds.items()}
+    if is_sound(values, least, most):
         return values, rows
     if drop:
         keep = np.logical_and.reduce([np.isfinite(column) for column in values.values()])
         values, rows = {name: column[keep] for name, column in values.items()}, np.asarray(rows)[keep]
-    worst = [(int(np.argmin(good)), name) for name, good in _good(values, least) if not good.all()]
+    worst = [(int(np.argmin(good)), name) for name, good in _good(values, least, most) if not good.all()]
     if worst:
         index, name = min(worst)
-        raise _complaint(path, int(rows[index]), name, float(values[name][index]), unit, name in positive)
+        raise _complaint(path, int(rows[index]), name, float(values[name][index]), unit, bounds.get(name))
     return values, rows
 
 
-def is_sound(values: Columns, least: Mapping[str, float]) -> bool:
-    """Whether every value can be used: none is below the least of its column."""
+def is_sound(values: Columns, least: Mapping[str, float], most: Mapping[str, float]) -> bool:
+    """Whether every value can be used: none is below the least of its column, or above the most."""
     for name, column in values.items():
-        if column.size and not (column.min() >= least[name] and column.max() <= LARGEST):  # NaN is neither
-            return False
+        if column.size and not (column.min() >= least[name] and column.max() <= most.get(name, LARGEST)):
+            return False  # NaN is neither
     return True
 
 
-def _good(values: Columns, least: Mapping[str, float]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _good(
+    values: Columns, least: Mapping[str, float], most: Mapping[str, float]
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     for name, column in values.items():
-        yield name, (column >= least[name]) & (column <= LARGEST)
+        yield name, (column >= least[name]) & (column <= most.get(name, LARGEST))
 
 
-def _complaint(path: Path, row: int, column: str, value: float, unit: str, positive: bool) -> InputError:
+def _complaint(path: Path, row: int, column: str, value: float, unit: str, bounds: Bounds | None) -> InputError:
     cell = f"{printable(path)}, row {row}: expected a number in column {quoted(column)}, but"
     if np.isnan(value):
         return InputError(
@@ -95,10 +107,10 @@ def _complaint(path: Path, row: int, column: str, value: float, unit: str, posit
         return InputError(
             f"{cell} got {value:g}, whose square is too large to compute with; correct it or delete the row."
         )
-    if positive:
+    if bounds is not None:
         return InputError(
-            f"{printable(path)}, row {row}: expected a positive uncertainty in column {quoted(column)}, but got "
-            f"{value:g}; correct it, or leave the cell empty and such readings out with ",
+            f"{printable(path)}, row {row}: expected {bounds.words} in column {quoted(column)}, but got {value:g}; "
+            "correct it, or leave the cell empty and such readings out with ",
             Setting("missing", "drop"),
             ".",
         )

@@ -23,7 +23,7 @@ from thermofit_pl.tables.hashing import FileHash
 from thermofit_pl.tables.headers import is_pattern
 from thermofit_pl.tables.options import TableOptions
 from thermofit_pl.tables.parts import count_rows, parts
-from thermofit_pl.tables.stated import UncertaintyOptions
+from thermofit_pl.tables.stated import BOUNDS, UncertaintyOptions
 from thermofit_pl.tables.time_order import look_through, sort_by_time
 from thermofit_pl.tables.times import Times
 
@@ -245,22 +245,23 @@ class Table:
             picked["indication"] = values[self.probes[index]]
             instrument = np.full(len(rows), index)
         block = Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
-        return self._with_uncertainties(block, picked) if self._stated else block
+        return self._with_uncertainties(block, picked) if self._stated.by_reading else block
 
     def _with_uncertainties(self, block: Block, picked: Columns) -> Block:
         """The readings with what is stated of their uncertainties."""
         assert block.reference is not None
         columns = {role.removeprefix("u."): picked[role] for role in self._uncertain}
-        u = self._stated.of_references(block.reference, columns)
-        if u is not None and not u.min(initial=1.0) > 0:  # a share of zero
-            row = int(np.asarray(block.rows)[u.argmin()])
-            raise InputError(
-                f"{printable(block.file)}, row {row}: expected a positive uncertainty of the reference, but its share "
-                "of a reference of 0 is 0; add an absolute part, as 0.01+0.1% (",
-                Setting("u.reference"),
-                ").",
-            )
-        return replace(block, u_reference=u)
+        found = self._stated.of_readings(block.indication, block.reference, columns)
+        for axis, u in (("reference", found.u_reference), ("indication", found.u_indication)):
+            if u is not None and not u.min(initial=1.0) > 0:  # a share of zero, or a scatter of none
+                row = int(np.asarray(block.rows)[u.argmin()])
+                raise InputError(
+                    f"{printable(block.file)}, row {row}: expected a positive uncertainty of the {axis}, but what is "
+                    "stated comes to 0 there; add an absolute part, as 0.01+0.1%, or the resolution (",
+                    Setting(f"u.{axis}_resolution"),
+                    ").",
+                )
+        return replace(block, **found._asdict())
 
     def _check(self, table: TableFile, part: Part, reference: str | None) -> tuple[Columns, Rows]:
         try:
@@ -270,7 +271,7 @@ class Table:
                 reference,
                 drop=self._missing == "drop",
                 unit=self._unit,
-                positive=set(self._uncertain.values()),
+                bounds={column: BOUNDS[role.removeprefix("u.")] for role, column in self._uncertain.items()},
             )
         except InputError:
             table.check_unchanged()  # then that is what went wrong

@@ -11,6 +11,7 @@ import numpy as np
 from thermofit_pl.errors import InputError
 from thermofit_pl.formatting import count, printable, quoted
 from thermofit_pl.tables.block import Block
+from thermofit_pl.tables.stated import OfReadings
 from thermofit_pl.tables.text_tables import BLOCK
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def sort_by_time(
         starts.append(n)
         of.append(files.index(block.file))
         place = slice(n, n := n + len(block.rows))
-        for name in ("indication", "reference", "time", "instrument", "u_reference"):
+        for name in ("indication", "reference", "time", "instrument", *OfReadings._fields):
             if (column := getattr(block, name)) is not None:
                 whole.setdefault(name, np.empty(most))[place] = column
         rows[place] = block.rows
@@ -78,5 +79,6 @@ def sort_by_time(
             path = files[of[int(np.searchsorted(starts, at[0], side="right")) - 1]]
             columns = {name: column[at] for name, column in whole.items()}
             codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
-            reference, u = columns.get("reference"), columns.get("u_reference")
-            yield Block(columns["indication"], reference, columns["time"], path, rows[at], codes, u)
+            stated = [columns.get(name) for name in OfReadings._fields]
+            reference = columns.get("reference")
+            yield Block(columns["indication"], reference, columns["time"], path, rows[at], codes, *stated)

@@ -20,9 +20,11 @@ from thermofit_pl.functional.units import CELSIUS, Units, as_unit, other_unit
 from thermofit_pl.metrics.least_squares import Fit, least_squares, refuse_no_curve
 from thermofit_pl.metrics.moments import Moments, as_tensor, trained
 from thermofit_pl.metrics.passes import fitted
+from thermofit_pl.results.stated import Known
 from thermofit_pl.tables.frames import TablePath, as_path
 from thermofit_pl.tables.options import PairOptions, TableOptions
 from thermofit_pl.tables.split import PARTS, Part, Split, dealt
+from thermofit_pl.tables.stated import UncertaintyOptions
 from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batch, Batches, FullBatch, Stream
 from thermofit_pl.training.normalization import Normalization
@@ -71,6 +73,7 @@ class ReadingsDataModule(LightningDataModule):
         entity: Column of a long table that says what each row is of; indication and reference are then two names in
             it, such as sensor.probe.
         value: Column of a long table with the values.
+        u: What is known beforehand of the readings' uncertainties.
 
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
@@ -115,6 +118,7 @@ class ReadingsDataModule(LightningDataModule):
         value: str | None = None,
         unit: str = CELSIUS,
         indication_unit: str | None = None,
+        u: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008  # frozen
     ) -> None:
         super().__init__()
         if path is None:
@@ -142,10 +146,14 @@ class ReadingsDataModule(LightningDataModule):
         self.seed = seed
         self.table_options = table
         self.pair, self.entity, self.value = pair, entity, value
+        self.u = u
         self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
         self._refuse_nonsense()
+        self.known = Known(u)
+        self.relative = False  # whether the errors give the scale of the stated uncertainties
         self.instruments: list[str] | None = None
         self.table: Table | None = None
+        self.uncertain: list[str] = []  # what there is to say of columns whose names speak of uncertainties
         self.other_units: list[tuple[str, str, str]] = []  # columns named in another unit, that in force, its argument
         self.left_out: list[str] = []  # what there is to say of files that were not taken
         self.progress: Callable[[int, int], None] | None = None
@@ -164,6 +172,8 @@ class ReadingsDataModule(LightningDataModule):
             raise InputError(
                 Setting("batch_size"), f": expected a whole number from 1, or null, but got {self.batch_size}"
             )
+        if self.u.by_reading:
+            self._refuse_unweighted()
         if self.seed < 0:
             raise InputError(Setting("seed"), f": expected a whole number from 0, but got {self.seed}")
         for part in PARTS[1:]:
@@ -188,6 +198,17 @@ class ReadingsDataModule(LightningDataModule):
                 f"train on, but got {self.split.val + self.split.test:g}",
             )
 
+    def _refuse_unweighted(self) -> None:
+        """Refuses what readings of different weights are not defined for."""
+        beside = {"batch_size": self.batch_size} | ({} if self.u.one_number else {"time": self.time})
+        if (name := next((name for name, value in beside.items() if value is not None), None)) is not None:
+            raise InputError(
+                Setting("u.reference"),
+                " and ",
+                Setting(name),
+                ": expected one of them, but got both; weighted readings are not defined there",
+            )
+
     def setup(self, stage: str) -> None:
         """Reads the table, once, for ``fit``; for other stages, opens it.
 
@@ -201,8 +222,16 @@ class ReadingsDataModule(LightningDataModule):
             return
         module = None if self.trainer is None else self.trainer.lightning_module
         curve = getattr(module, "curve", Line()).in_units(self.units)
+        self.relative = getattr(module, "uncertainties", "absolute") == "relative"
+        if self.relative and not self.u.by_reading:
+            raise InputError(
+                Setting("uncertainties"),
+                ": expected stated uncertainties to rescale beside 'relative', but got none; state them with ",
+                Setting("u.reference"),
+            )
         if self._reading is not None and curve in (self._reading.curve, self.moments["train"].curve):
             return
+        self.u.refuse_curve(curve)
         with raised_together():
             reading = self._read(curve)
         reading.merge()
@@ -221,7 +250,7 @@ class ReadingsDataModule(LightningDataModule):
         self.table = self.open()
         tables: dict[Part, Table] = {part: self.open(part) for part, path in self.paths.items() if path}
         tables["train"] = self.table
-        log, keep = self.time is not None, self.batch_size is not None
+        log, keep = self.time is not None, self.batch_size is not None or self.u.on_both_axes
         reading = Reading(tables, self.split, curve, log=log, keep=keep, seed=self.seed)
         reading.read(*self._rank(), self.progress)
         return reading
@@ -229,10 +258,12 @@ class ReadingsDataModule(LightningDataModule):
     def _conclude(self, reading: Reading) -> None:
         """Takes the exact curve and the normalisation from what was read."""
         accumulator, files = reading.accumulator, self._opened().files
-        train = accumulator.moments["train"]
         self.instruments = accumulator.instruments
         if self.instruments is None:
-            refuse_no_curve(train, Path(self.path).name, self.indication)
+            refuse_no_curve(accumulator.moments["train"], Path(self.path).name, self.indication)
+        accumulator.profile(self.u)
+        train = accumulator.moments["train"]
+        self.known = Known(self.u, self.relative, accumulator.indications, self.time is not None)
         name = files[0].name if len(files) == 1 else f"{len(files)} files, {files[0].name} to {files[-1].name}"
         self._source = Source(
             self.indication,
@@ -246,7 +277,7 @@ class ReadingsDataModule(LightningDataModule):
         self.moments, self.sample = accumulator.moments, accumulator.sample
         self.normalization = Normalization.of(self.normalization_rule, train)
         self.log = accumulator.log
-        self.line = fitted(train, least_squares(train), self.units, Path(self.path).name)
+        self.line = fitted(train, least_squares(train, self.known.absolute), self.units, Path(self.path).name)
 
     def _pairs(self) -> bool:
         return bool(self.pair) or self.entity is not None or self.value is not None
@@ -304,6 +335,8 @@ class ReadingsDataModule(LightningDataModule):
             "options": self.table_options,
             "unit": self.units.reference,
         }
+        if part == "train" and reference and self.u.by_reading and self.time is None:
+            settings["stated"] = self.u
         if column is not None and self._pairs():
             from thermofit_pl.tables.pairs import PairedTable
 
@@ -322,6 +355,9 @@ class ReadingsDataModule(LightningDataModule):
         else:
             table = Table(path, self.indication, column, **settings)
         self._compare_units(table, reference=reference)
+        if part == "train" and reference:
+            used = [self.indication, self.reference, self.instrument, self.entity, self.value, *as_names(self.time)]
+            self.uncertain = list(self.u.remarks([c for c in table.columns if c not in {*used, *table.probes}]))
         if table.left_out and table.left_out not in self.left_out:
             self.left_out.append(table.left_out)
         return table
@@ -433,6 +469,11 @@ class ReadingsDataModule(LightningDataModule):
         if world > 1 and not found:  # a score that was never updated would warn
             nothing = torch.empty(0, dtype=torch.float64)
             yield (nothing, nothing) if look_up is None else (nothing, nothing, nothing.long())
+
+
+def as_names(columns: str | list[str] | None) -> list[str]:
+    """Returns the names of one column, of several, or of none."""
+    return [columns] if isinstance(columns, str) else list(columns or [])
 
 
 def _named(option: str, column: str | None) -> str:

@@ -73,6 +73,8 @@ class CalibrationModule(LightningModule):
         tolerance: How near to the exact line, over the calibrated range, SGD counts as converged, in the reference's
             unit. The default is a tenth of the line's standard uncertainty at the mean indication.
         stop_when_converged: Whether SGD stops as soon as it is within the tolerance.
+        uncertainties: Whether stated uncertainties (--data.u) are 'absolute', taken as they are, or 'relative', no more
+            than weights whose scale the errors give.
         snap: Named scale whose exact conversion the calibration holds in the place of a fitted line.
 
     Example:
@@ -104,6 +106,7 @@ class CalibrationModule(LightningModule):
         tolerance: float | None = None,
         stop_when_converged: bool = False,
         snap: ScaleName | None = None,
+        uncertainties: Literal["absolute", "relative"] = "absolute",
     ) -> None:
         super().__init__()
         self.curve = as_curve(curve)
@@ -115,6 +118,7 @@ class CalibrationModule(LightningModule):
         self.tolerance = None if tolerance is None else _positive("tolerance", tolerance)
         self.stop_when_converged = stop_when_converged
         self.snap = snap
+        self.uncertainties = uncertainties
         if not (math.isfinite(w) and math.isfinite(b)):
             raise InputError(
                 Setting("w"), ", ", Setting("b"), f": expected finite numbers to start from, but got {w} and {b}"
