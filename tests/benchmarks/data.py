@@ -20,17 +20,25 @@ def readings(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return x, np.round(0.5556 * x - 17.78 + random.normal(0, 0.5, n), 4)
 
 
-def write_fleet(n: int, instruments: int, path: Path) -> None:
-    """Writes a table of a fleet's readings, in any order, with unequal counts and a line for each, as Parquet."""
+def write_fleet(n: int, instruments: int, path: Path, *, named: bool = True) -> None:
+    """Writes a table of a fleet's readings, in any order, with unequal counts and a line for each, as Parquet.
+
+    Args:
+        n: Number of readings.
+        instruments: Number of instruments.
+        path: Where to.
+        named: Whether instruments are named by text; else by whole numbers.
+    """
     import polars as pl
 
     random = np.random.default_rng(0)
     code = (instruments * random.beta(1, 1.5, n)).astype(np.int64)
     w, b = random.normal(0.55, 0.02, instruments)[code], random.normal(-17, 1, instruments)[code]
     x = np.round(random.uniform(20, 90, n), 2)
-    names = pl.Series("instrument", code).cast(pl.String)
+    names = pl.Series("instrument", code)
     y = np.round(w * x + b + random.normal(0, 0.1, n), 4)
-    pl.DataFrame({"instrument": "sensor-" + names, "indication": x, "reference": y}).write_parquet(path)
+    names = "sensor-" + names.cast(pl.String) if named else names
+    pl.DataFrame({"instrument": names, "indication": x, "reference": y}).write_parquet(path)
 
 
 def write(n: int, path: Path) -> None:

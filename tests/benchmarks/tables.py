@@ -9,20 +9,15 @@ from typing import Literal
 from .data import write
 from .measuring import Process, Row, Sizes, divided, in_turns, less, median, process
 
-# The same imports as the command's, and by the same means: without the garbage collector, with room for their calls,
-# and with the same end. Plainly imported, they would take a second more, and fit that second less.
+# The same imports as the command's, and by the same means: without the garbage collector, and with the same end.
 IMPORTS = """
 import gc, os
 
-def imports():
-    gc.disable()
-    import lightning, polars, torch, thermofit_pl.cli.training
-    from torch.utils.tensorboard import SummaryWriter
-    gc.freeze()
-    gc.enable()
-
-imports.__code__ = imports.__code__.replace(co_stacksize=1 << 15)
-imports()
+gc.disable()
+import lightning, polars, torch, thermofit_pl.cli.training
+from torch.utils.tensorboard import SummaryWriter
+gc.freeze()
+gc.enable()
 os._exit(0)
 """
 POLARS = """
