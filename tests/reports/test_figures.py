@@ -16,9 +16,20 @@ from matplotlib.figure import Figure
 from thermofit_pl import fit
 from thermofit_pl.calibration.calibration import Calibration
 from thermofit_pl.calibration.records import Outlying
+from thermofit_pl.curves.base import Curve
 from thermofit_pl.reports import descent as way
 from thermofit_pl.reports import figures
 from thermofit_pl.reports.drawing import SIZE, new_figure, png
+
+
+class Root(Curve):
+    """b + w √x, which has no value below 0."""
+
+    def features(self, indication: Any) -> list[Any]:
+        return [indication**0.5]
+
+    def slopes(self, indication: Any) -> list[Any]:
+        return [0.5 * indication**-0.5]
 
 
 def shown(c: Calibration, x: Any, y: Any) -> figures.Shown:
@@ -247,6 +258,16 @@ def test_the_plane_is_that_of_the_coefficients_that_are_told_least() -> None:
     assert way.worst_determined(root, [0, 1]) == [1, 0]
     assert way.worst_determined(root, [2]) == [2]
     assert way.worst_determined(np.eye(4), [0, 1, 2, 3]) == [3, 2]  # whitened
+
+
+def test_a_curve_is_drawn_over_its_range_alone() -> None:
+    x = np.geomspace(1.0, 1000.0, 30)
+    c = fit(x, 20 - 4 * np.sqrt(x) + np.random.default_rng(0).normal(0, 0.1, 30), curve=Root())
+    axes = drawn(figures.draw_readings, c, shown(c, x, 20 - 4 * np.sqrt(x)))
+    (line,) = (line for line in axes.lines if line.get_label() == "least-squares curve")
+    np.testing.assert_allclose(np.asarray(line.get_xdata())[[0, -1]], [1.0, 1000.0])
+    assert np.isfinite(np.asarray(line.get_ydata())).all()
+    assert "the curve: ±k·u_line" in words(axes)
 
 
 @pytest.mark.parametrize("held", [None, 1.0])

@@ -196,7 +196,8 @@ def _column(role: str, c: Calibration) -> str:
 
 def _grid(c: Calibration) -> FloatArray:
     low, high = c.indication_range
-    margin = (high - low) * 0.03
+    # beyond the readings, a line goes on as it is; another curve may turn, or have no value
+    margin = (high - low) * 0.03 if isinstance(c.curve, Line) else 0.0
     return np.linspace(low - margin, high + margin, 201)
 
 
