@@ -99,8 +99,8 @@ def test_a_log_that_nobody_called_one(data_name: str | None, how: str) -> None:
 )
 def test_a_shape_has_its_name_and_size_and_explains_what_comes_after_it(degree: int, name: str) -> None:
     assert said(shape=Shape(degree, 0.31, 0.009), scatter=Scatter(True, 1e-9), outlying=ONE) == [
-        f"The errors have a shape beyond chance (p = 0.009): {name} of 0.31 °C (root mean square) is left, so that the "
-        "line doesn't fit the whole range; calibrate over the part that you use."
+        f"The errors have a shape beyond chance (p = 0.009): {name} of 0.31 °C (root mean square) is left; calibrate "
+        "over the part that you use, or take another curve (--model.curve)."
     ]
 
 
@@ -129,7 +129,7 @@ def test_an_order_without_a_line_gets_no_advice_to_widen_the_range() -> None:
     (only,) = said(slope_p=0.09, rank=Rank(-1.0, 5e-5), shape=Shape(2, 1.0, 1e-9), outlying=ONE)
     assert only == (
         "The reference falls throughout as the indication rises (rank correlation −1.00), but not along a line: these "
-        "readings need a curve."
+        "readings need a curve (--model.curve)."
     )
     log = Autocorrelation(0.9, 0.9, 10)  # a slow log's ranks correlate by chance
     assert "may be chance" in said(slope_p=0.09, rank=Rank(-0.98, 1e-9), autocorrelation=log)[0]

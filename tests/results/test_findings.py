@@ -83,7 +83,7 @@ def test_a_thermistor_needs_a_curve_and_shows_no_error_code() -> None:
     assert found(*THERMISTOR).error_codes is None
     assert text(*THERMISTOR) == (
         "The reference falls throughout as the indication rises (rank correlation −1.00), but not along a line: these "
-        "readings need a curve."
+        "readings need a curve (curve=…)."
     )
 
 

@@ -28,8 +28,8 @@ from thermofit_pl.errors import InputError
 from thermofit_pl.files import atomic_write
 from thermofit_pl.formatting import count, printable
 from thermofit_pl.functional.fieller import FiellerSet
-from thermofit_pl.functional.scales import compare
-from thermofit_pl.functional.uncertainty import AR1, BLOCKS, SHORT
+from thermofit_pl.functional.scales import AGREES, AGREES_LOG, LONG, compare
+from thermofit_pl.functional.uncertainty import AR1, BLOCKS
 from thermofit_pl.functional.units import Units
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Calibrations:
         values = {name: walk(self._schema, hint, Json(row[name]), name) for name, hint in own.items()}
         scale = None
         # too short a log tells too little of how alike its errors are
-        short = row["diagnostics"]["autocorrelation"] is not None and (row["n"] < SHORT or row["lower_bound"])
+        short = row["diagnostics"]["autocorrelation"] is not None and (row["n"] < LONG or row["lower_bound"])
         if self.units.is_temperature and isinstance(self.curve, Line):
             scale = compare(
                 row["w"],
@@ -144,7 +144,7 @@ class Calibrations:
                 estimated=row["source"] in (AR1, BLOCKS),
                 below_rounding=row["below_rounding"],
                 unit=self.units.reference,
-            ).verdict()
+            ).verdict(agrees=AGREES if row["diagnostics"]["autocorrelation"] is None else AGREES_LOG)
         return Calibration(**values, scale=scale, **{name: self.provenance[name] for name in COMMON})
 
     def correct(

@@ -19,6 +19,8 @@ NEAR = 0.2  # of the span: a room sensor 1 °C off over 7 °C still shows degree
 OFFSET = {CELSIUS: 5.0, "K": 5.0, "°F": 9.0}  # by how much a thermometer of a scale may be off, however narrow the span
 SHARE = 0.05  # of the largest value: the same for other quantities
 AGREES = 0.01  # the p-value from which a scale counts as one that the readings don't rule out
+LONG = 300  # readings of a log from which it is compared: a slow error of a shorter one looks like an offset
+AGREES_LOG = 0.001  # the same of logs, whose uncertainty of few blocks has heavier tails than it is given
 _ROUNDING = 1e-12  # of the largest term of the line: some thousand units in the last place of float64
 
 
@@ -161,11 +163,12 @@ class Differences(NamedTuple):
     near: NDArray[np.bool_]
     exact: NDArray[np.bool_]
 
-    def verdict(self, instrument: int = 0) -> Verdict:
+    def verdict(self, instrument: int = 0, agrees: float = AGREES) -> Verdict:
         """Puts one instrument's comparison into a record.
 
         Args:
             instrument: Its index.
+            agrees: The p-value from which a scale agrees.
 
         Returns:
             The verdict, with the scales from the nearest on.
@@ -180,7 +183,7 @@ class Differences(NamedTuple):
             nearest=fits[0].name,
             near=bool(self.near[instrument]),
             exact=bool(self.exact[instrument]),
-            agreeing=tuple(fit.name for fit in fits if fit.p is not None and fit.p >= AGREES),
+            agreeing=tuple(fit.name for fit in fits if fit.p is not None and fit.p >= agrees),
             scales=tuple(fits),
         )
 

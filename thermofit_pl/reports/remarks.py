@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thermofit_pl.calibration.levels import CHANCE, LITTLE, ORDERED, ORDERED_LOG, PATTERN, RARER
+from thermofit_pl.calibration.levels import CHANCE, LITTLE, ORDERED, ORDERED_LOG, PATTERN, RARER, RARER_LOG
 from thermofit_pl.formatting import count, number, p_text, printable, signed, two_digits
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Stuck,
     )
 
+_CURVE = {True: "--model.curve", False: "curve=…"}  # how it is chosen, of tables and of arrays
 SHAPES = {0: "an offset", 1: "a slope", 2: "a parabola", 3: "an S"}
 
 
@@ -45,8 +46,8 @@ def remarks(c: Calibration) -> Iterator[str]:
         yield slope
     shaped = _follows_a_curve(c) or _is_pattern(found.shape)
     if found.shape is not None and shaped and not _follows_a_curve(c):
-        yield _shape(found.shape, unit)
-    uneven = not shaped and _is_pattern(found.scatter, RARER)
+        yield _shape(found.shape, unit, table=c.data_name is not None)
+    uneven = not shaped and _is_pattern(found.scatter, RARER if found.autocorrelation is None else RARER_LOG)
     if found.scatter is not None and uneven:
         yield _scatter(found.scatter)
     if found.outlying is not None and not (differ or shaped or uneven):
@@ -70,7 +71,7 @@ def _follows_a_curve(c: Calibration) -> bool:
 def _slope(c: Calibration) -> str | None:
     found = c.diagnostics
     if found.rank is not None and _follows_a_curve(c):
-        return _monotone(found.rank)
+        return _monotone(found.rank, table=c.data_name is not None)
     if found.slope_p is not None and _may_be_chance(c):
         followed = "temperature" if c.units.is_temperature else "reference"
         return (
@@ -131,12 +132,12 @@ def _neighbours(found: Neighbours, *, table: bool) -> str:
     )
 
 
-def _monotone(found: Rank) -> str:
+def _monotone(found: Rank, *, table: bool) -> str:
     way = "rises" if found.correlation > 0 else "falls"
     throughout = "throughout" if abs(found.correlation) > 1 - 1e-9 else "nearly throughout"
     return (
         f"The reference {way} {throughout} as the indication rises (rank correlation {_share(found.correlation)}), but "
-        "not along a line: these readings need a curve."
+        f"not along a line: these readings need a curve ({_CURVE[table]})."
     )
 
 
@@ -149,11 +150,11 @@ def _explains_little(c: Calibration, r_squared: float) -> str:
     )
 
 
-def _shape(found: Shape, unit: str) -> str:
+def _shape(found: Shape, unit: str, *, table: bool) -> str:
     what = SHAPES.get(found.degree, f"a term of degree {found.degree}")
     return (
         f"The errors have a shape beyond chance ({p_text(found.p)}): {what} of {two_digits(found.size)} {unit} (root "
-        "mean square) is left, so that the line doesn't fit the whole range; calibrate over the part that you use."
+        f"mean square) is left; calibrate over the part that you use, or take another curve ({_CURVE[table]})."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, number, printable, signed, two_digits
-from thermofit_pl.functional.scales import SCALES, compare, same_quantity
+from thermofit_pl.functional.scales import LONG, SCALES, compare, same_quantity
 from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, REPEATS, SET_POINTS, SHORT, single_reading
 from thermofit_pl.reports.remarks import remarks
 from thermofit_pl.reports.sensors import sensors
@@ -63,7 +63,7 @@ def _scale(c: Calibration) -> Iterator[str]:
             u_w=c.u_w,
             u_pivot=c.u_pivot,
             pivot=c.pivot,
-            dof=0.0 if c.lower_bound or (c.diagnostics.autocorrelation and c.n < SHORT) else c.u_dof or 0.0,
+            dof=0.0 if c.lower_bound or (c.diagnostics.autocorrelation and c.n < LONG) else c.u_dof or 0.0,
             estimated=c.source in (AR1, BLOCKS),
             below_rounding=c.below_rounding,
             unit=c.unit,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from thermofit_pl.functional.distributions import tail_of_f
 from thermofit_pl.functional.fleet_tests import one_line
-from thermofit_pl.functional.scales import Differences, compare
-from thermofit_pl.functional.uncertainty import INDEPENDENT, SHORT, SOURCES
+from thermofit_pl.functional.scales import LONG, Differences, compare
+from thermofit_pl.functional.uncertainty import INDEPENDENT, SOURCES
 from thermofit_pl.functional.units import CELSIUS
 from thermofit_pl.metrics.autocorrelation import Autocorrelation
 from thermofit_pl.metrics.least_squares import Fit
@@ -98,7 +98,7 @@ class Analysis(Uncertainties):
                 u_w=u_w * u.test_factor,
                 u_pivot=u_pivot * u.test_factor,
                 pivot=u.fit.pivot[:, 0].numpy(),
-                dof=u.test_dof if log is None else np.where((fit.n.numpy() < SHORT) | u.lower_bound, 0.0, u.test_dof),
+                dof=u.test_dof if log is None else np.where((fit.n.numpy() < LONG) | u.lower_bound, 0.0, u.test_dof),
                 estimated=u.estimated,
                 below_rounding=fit.below_rounding.numpy(),
                 unit=unit,

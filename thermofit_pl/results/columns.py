@@ -12,7 +12,7 @@ from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.calibration.fields import Schema, required, type_hints
 from thermofit_pl.calibration.records import Budget
 from thermofit_pl.curves.line import Line
-from thermofit_pl.functional.scales import AGREES, SCALES
+from thermofit_pl.functional.scales import AGREES, AGREES_LOG, SCALES
 from thermofit_pl.functional.uncertainty import SOURCES
 from thermofit_pl.functional.units import ABSOLUTE_ZERO
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, NUMERALS
@@ -119,7 +119,8 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
     sgd = found.sgd
     if sgd is not None and result.ended is not None and not sgd.converged:
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
-    scale = result.evidence.differences.verdict() if found.scale is not None else None
+    agrees = AGREES if result.evidence.log is None else AGREES_LOG
+    scale = result.evidence.differences.verdict(agrees=agrees) if found.scale is not None else None
     return dataclasses.replace(found, scale=scale, sgd=sgd)
 
 
@@ -225,7 +226,9 @@ def _scales(result: Result) -> Records | None:
         "nearest": names.gather(nearest),
         "near": differences.near,
         "exact": differences.exact,
-        "agreeing": _agreeing(np.nan_to_num(differences.p) >= AGREES, differences.largest),
+        "agreeing": _agreeing(
+            np.nan_to_num(differences.p) >= (AGREES if result.evidence.log is None else AGREES_LOG), differences.largest
+        ),
         "difference": differences.largest[row, nearest],
         "p": differences.p[row, nearest],
     }

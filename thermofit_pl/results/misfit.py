@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thermofit_pl.calibration.levels import CHANCE, LITTLE, ORDERED, ORDERED_LOG, PATTERN, RARER
+from thermofit_pl.calibration.levels import CHANCE, LITTLE, ORDERED, ORDERED_LOG, PATTERN, RARER, RARER_LOG
 from thermofit_pl.functional.fleet_tests import holm
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def misfits(found: Findings, instrument: NDArray[np.int64], slope_p: FloatArray,
         "explains little": ~chance & (r_squared < LITTLE),
         **{name: shaped & (found.shape.degree == degree) for degree, name in SHAPES.items()},
         "shaped": shaped,
-        "scatter changes": beyond(found.scatter.p, RARER),
+        "scatter changes": beyond(found.scatter.p, RARER_LOG if found.log else RARER),
         "readings stand out": any_of(found.odd.standing_out) & beyond(found.odd.p),
     }
     first = np.select(list(reasons.values()), range(len(reasons)), len(reasons))
