@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.files import atomic_write, is_stream, standard_output, stream_output, sweep
@@ -100,13 +100,20 @@ def apply(
 
 
 def _opened(place: str) -> AbstractContextManager[Any]:
-    """What to write to: a file object for what Polars, opening it by name, would wait for deaf to signals."""
+    """What to write to, as an open file: Polars would wait for a pipe deaf to signals."""
     if place == "-":
         return standard_output()
     if is_stream(place):
         return stream_output(place)
     sweep(Path(place).parent)
-    return atomic_write(place, durable=False)
+    return _file(place)
+
+
+@contextmanager
+def _file(place: str) -> Iterator[IO[bytes]]:
+    """A file to write to; by its name, Polars may make it again, once a query has failed and it has been removed."""
+    with atomic_write(place, durable=False) as path, path.open("r+b", buffering=0) as file:
+        yield file
 
 
 def _open(
