@@ -94,7 +94,7 @@ def estimates(module: CalibrationModule, path: Path) -> list[float | None]:
     data = ReadingsDataModule(str(path), "shown", "ref", instrument="who", missing="drop")
     found = Trainer(default_root_dir=path.parent, **QUIET).predict(module, data)
     assert found is not None
-    return pl.Series(torch.cat(found).numpy()).fill_nan(None).to_list()  # type: ignore[arg-type]
+    return pl.Series(torch.cat([each.estimate for each in found]).numpy()).fill_nan(None).to_list()  # type: ignore[union-attr]
 
 
 ASKED = st.sampled_from([*NAMES, " B", "9 ", "nobody", "0"])
@@ -172,7 +172,7 @@ def test_with_one_instrument_forward_is_as_it_was() -> None:
     module, x = CalibrationModule(w=2.0, b=1.0), torch.tensor([1.0, 2.0], dtype=torch.float64)
     assert (
         module(x).tolist()
-        == module.predict_step((x, x), 0).tolist()
+        == module.predict_step((x, x), 0).estimate.tolist()
         == module(x, torch.tensor([0, 0])).tolist()
         == [3, 5]
     )
@@ -242,7 +242,7 @@ def test_a_loader_of_ones_own_names_the_instruments(fits: dict[str, Fitted], tmp
     )
     w, b = module.calibrated
     expected = [w[i].item() * at + b[i].item() for at, i in zip(frame["shown"], index, strict=True)]
-    assert torch.as_tensor(predicted).tolist() == expected
+    assert predicted.estimate.tolist() == pytest.approx(expected, rel=1e-14, abs=1e-13)  # type: ignore[union-attr]
     start = module.w.detach().clone()
     trainer = Trainer(max_epochs=1, default_root_dir=tmp_path, **QUIET)
     trainer.fit(module, DataLoader(TensorDataset(x, y, index), batch_size=100))

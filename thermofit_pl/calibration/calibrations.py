@@ -323,6 +323,12 @@ def load(path: str | os.PathLike[str], curves: Sequence[type[Curve]] = ()) -> Ca
         InputError: It isn't one that this version knows, or can't be read.
     """
     place = Path(path)
+    if place.suffix == ".ckpt":
+        raise InputError(
+            f"{printable(place)}: expected a calibration, but this is a checkpoint of a fit; load the folder of its "
+            "run, where calibration.json or calibrations.parquet is, or take it with "
+            "CalibrationModule.load_from_checkpoint"
+        )
     if place.is_dir() and (place / "calibrations.parquet").is_file():
         return Calibrations.load(place, curves)
     try:

@@ -73,8 +73,8 @@ class WritePredictions(Callback):
         """Keeps a batch's estimates: eight bytes each."""
         missing = int(batch[0].isnan().sum())
         self.missing += missing
-        self.unknown += int(outputs.isnan().sum()) - missing
-        self._estimates.append(outputs.detach().cpu())
+        self.unknown += int(outputs.estimate.isnan().sum()) - missing
+        self._estimates.append(outputs.estimate.detach().cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Joins them to the table and writes it."""

@@ -33,7 +33,7 @@ HELD_OUT: dict[Part, str] = {"val": "validation", "test": "the test"}
 
 def line_name(module: CalibrationModule) -> str:
     """Says whose line a module's calibration holds, or lines, where it is of several instruments."""
-    whose = "SGD's" if module.line.isnan().any() else "the least-squares"
+    whose = "SGD's" if module.held.sgd else "the least-squares"
     return f"{whose} line" if module.instruments is None else f"{whose} line of its instrument"
 
 

@@ -63,20 +63,6 @@ def names_in(checkpoint: dict[str, Any]) -> list[str] | None:
     )
 
 
-def upgrade(state: dict[str, Tensor]) -> None:
-    """Gives the tensors of a checkpoint of lines from before curves today's shapes, in place.
-
-    Args:
-        state: ``w``, ``b``, ``offset`` and ``scale`` of shape ``(instruments,)``, and ``line``, w above b, of shape
-            ``(2, instruments)``.
-    """
-    if state["w"].ndim > 1:
-        return
-    for name in ("w", "offset"):
-        state[name] = state[name][:, None]
-    state["scale"], state["line"] = state["scale"][:, None, None], state["line"].mT
-
-
 def reshape_states(optimizers: Sequence[Optimizer]) -> None:
     """Gives what optimisers remember of each parameter, such as a momentum of before curves, the parameter's shape."""
     for optimizer in optimizers:

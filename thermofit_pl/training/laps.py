@@ -33,7 +33,7 @@ class Points:
     b: list[Tensor] = field(default_factory=list)
 
 
-def held(curve: Curve, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def without_held(curve: Curve, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Returns w and b, of which those that the curve holds have no gradient."""
     if not curve.held:
         return w, b

@@ -13,15 +13,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from thermofit_pl.calibration.calibration import Calibration
+from thermofit_pl.calibration.calibrations import Calibrations
+from thermofit_pl.calibration.correction import Corrected, Correction
 from thermofit_pl.curves.base import Curve
-from thermofit_pl.curves.line import Line
-from thermofit_pl.distributed.collectives import all_gather
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.scales import scales_in
-from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.metrics.moments import Moments
-from thermofit_pl.metrics.scores import InstrumentScores, Scores, estimates
+from thermofit_pl.metrics.scores import InstrumentScores, Scores
 from thermofit_pl.tables.labels import index_of
 from thermofit_pl.training.checkpoint import (
     as_curve,
@@ -30,19 +30,21 @@ from thermofit_pl.training.checkpoint import (
     refuse_another_curve,
     refuse_another_fit,
     reshape_states,
-    upgrade,
 )
 from thermofit_pl.training.convergence import StopWhenConverged
 from thermofit_pl.training.datamodule import ReadingsDataModule
 from thermofit_pl.training.divergence import RefuseDivergence
+from thermofit_pl.training.fitted import Fitted
+from thermofit_pl.training.held import HeldCurve, upgrade
 from thermofit_pl.training.instruments import checked, mini_batch, readings_of
-from thermofit_pl.training.laps import Lap, held, hold
+from thermofit_pl.training.laps import Lap, hold, without_held
 from thermofit_pl.training.loaders import Batch
 from thermofit_pl.training.normalization import Normalization
-from thermofit_pl.training.options import refuse_batch_options, refuse_options
+from thermofit_pl.training.options import refuse_batch_options, refuse_no_temperature, refuse_options, refuse_start
+from thermofit_pl.training.own_loader import OwnLoader
 from thermofit_pl.training.scalars import Scalars
 from thermofit_pl.training.steps import StepLayout
-from thermofit_pl.training.training_scores import TrainingScores
+from thermofit_pl.training.training_scores import LogScores, TrainingScores
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -92,7 +94,6 @@ class CalibrationModule(LightningModule):
     offset: Tensor
     scale: Tensor
     steps_done: Tensor
-    line: Tensor
 
     def __init__(
         self,
@@ -119,35 +120,22 @@ class CalibrationModule(LightningModule):
         self.stop_when_converged = stop_when_converged
         self.snap = snap
         self.uncertainties = uncertainties
-        if not (math.isfinite(w) and math.isfinite(b)):
-            raise InputError(
-                Setting("w"), ", ", Setting("b"), f": expected finite numbers to start from, but got {w} and {b}"
-            )
-        for j, value in self.curve.held.items():
-            if j < 2 and ((b, w)[j] not in ((0.0, 1.0)[j], value)):
-                name = "bw"[j]
-                raise InputError(
-                    Setting(name), f": expected {value:g}, at which {self.curve.noun} holds it, but got {(b, w)[j]:g}"
-                )
-        if snap is not None and self.curve != Line():
-            raise InputError(
-                Setting("snap"),
-                f": expected a line, since {snap} is a scale, but got {self.curve.noun}; leave it out, or ",
-                Setting("curve"),
-            )
+        refuse_start(self.curve, w, b, snap)
         kind = torch.float64 if dtype == "float64" else torch.float32
         self.w, self.b = nn.Parameter(torch.tensor([[w]], dtype=kind)), nn.Parameter(torch.tensor([b], dtype=kind))
-        for name in ("offset", "scale", "line"):
+        for name in ("offset", "scale"):
             self.register_buffer(name, torch.empty(0, dtype=torch.float64))
+        self.held = HeldCurve()
+        self.fitted: Fitted | None = None  # the readings of a fit in this process
         self.register_buffer("steps_done", torch.tensor(0))
         self.instruments: list[str] | None = None  # their names, in the order of w and b; None for one without a name
         self.instrument_scores: InstrumentScores | None = None  # of the last validation or test of several
-        self._told: Tensor | None = None  # of which instruments the readings tell a curve, while a fit runs
         self.steps = 0  # of the optimiser, made so far; a lap makes many in one of Lightning's batches
         self.layout = StepLayout()
         self.lap: Lap | None = None
         self._loss = math.nan
-        self._resize(1)
+        self.example_input_array = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        self.resize(1)
 
     @classmethod
     def load_from_checkpoint(
@@ -181,16 +169,15 @@ class CalibrationModule(LightningModule):
         Raises:
             InputError: There are several instruments, and no such index.
         """
-        w, b = self.calibrated
-        if instrument is not None or len(w) > 1:
-            instrument = checked(instrument, indication, len(w))
-        return estimates(self.curve, indication, w, b, instrument)
+        held = self._held(indication, instrument)
+        estimate: Tensor = held.curve.evaluate(indication.double(), held.level, held.w, held.pivot)[0]
+        return estimate
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """Returns the batch's mean squared error [°C²], summed over instruments so that each keeps its own gradient."""
         if not isinstance(batch, Moments | Batch):
             batch = mini_batch(batch, self.instruments, self.curve, self.normalization)
-        loss = batch.mse(*held(self.curve, self.w, self.b)).sum()
+        loss = batch.mse(*without_held(self.curve, self.w, self.b)).sum()
         shared = isinstance(batch, Batch) and batch.weight is not None  # then the processes' mean is the batch's
         due = batch_idx % TOLD == 0 or self.trainer.is_last_batch or (shared and self.layout.shows(self.steps + 1))
         if due or self.steps + 1 == self.layout.total:
@@ -208,11 +195,14 @@ class CalibrationModule(LightningModule):
         """Scores the calibration's curve; each reading by its own instrument's."""
         self.scores.update(readings_of(batch, self.instruments), *self.scored_curve)
 
-    def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Returns the estimates [°C] of raw indications, which come alone, or first and their instruments last."""
+    def predict_step(self, batch: Tensor | tuple[Tensor, ...], batch_idx: int) -> Corrected:
+        """Returns the estimates [°C] of raw indications with their uncertainty, of the indications' shape.
+
+        The indications come alone, or first and the index of each one's instrument last.
+        """
         indication, *more = [batch] if isinstance(batch, Tensor) else batch
-        estimate: Tensor = self(indication, more[-1] if more and self.instruments is not None else None)
-        return estimate
+        instrument = more[-1] if more and self.instruments is not None else None
+        return self._held(indication, instrument).at(indication.double())
 
     def configure_optimizers(self) -> Optimizer:
         """Returns plain SGD."""
@@ -221,7 +211,7 @@ class CalibrationModule(LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """Returns what every Trainer of this module needs, on the command line and in Python."""
         self.layout = StepLayout()
-        needed: list[Callback] = [self.layout, RefuseDivergence(), TrainingScores()]
+        needed: list[Callback] = [self.layout, OwnLoader(), RefuseDivergence(), TrainingScores(), LogScores()]
         if not any(isinstance(each, Scalars) for each in self.trainer.callbacks):  # type: ignore[attr-defined]  # set by the connector
             needed.append(Scalars())
         return [*needed, StopWhenConverged(self.tolerance)] if self.stop_when_converged else needed
@@ -233,31 +223,32 @@ class CalibrationModule(LightningModule):
             InputError: For Trainer options that can't be kept.
         """
         refuse_options(self.trainer)
-        self._told = None
-        data: ReadingsDataModule | None = getattr(self.trainer, "datamodule", None)
-        if stage != "fit" or not isinstance(data, ReadingsDataModule):
+        if stage != "fit":
             return
-        self.instruments, self.curve, exact = data.instruments, data.moments["train"].curve, data.line
+        self.fitted, data = None, getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, ReadingsDataModule):
+            return
+        self.instruments, self.curve = data.instruments, data.moments["train"].curve
         self.normalize(data.normalization)
-        self._told = exact.w.isfinite().all(dim=-1) & exact.b.isfinite()
         if data.batch_size is None:
             refuse_batch_options(self.trainer)
+        self.take(Fitted.of(data))
         if self.snap is not None:
-            self.line = _scale(self.snap, data.units).repeat(len(self.w), 1)
-        elif self.finish == "least_squares":
-            both = torch.cat([exact.w, exact.b[:, None]], dim=-1)
-            self.line = torch.where(self._told[:, None], both, torch.inf)
-        else:
-            self.line = torch.full_like(self.line, torch.nan)
+            refuse_no_temperature(self.snap, data.units)
+            scale = scales_in(data.units.reference)[self.snap]
+            self.held.take_scale(scale.w, scale.b)
 
     def on_train_start(self) -> None:
-        """Goes on from the steps of a checkpoint."""
+        """Goes on from the steps of a checkpoint, and has the readings examined meanwhile."""
         self.steps = int(self.steps_done)
         reshape_states(self.trainer.optimizers)
+        if self.fitted is not None:
+            self.fitted.optimizer = self.trainer.optimizers[0]
+            if self.trainer.is_global_zero:
+                self.fitted.analyse()
 
     def on_train_batch_start(self, batch: AnyBatch, batch_idx: int) -> int | None:
         """Prepares the lap, if the batch is that of all readings; ends the epoch if no step is left to make."""
-        self._frame(batch)
         self.lap, count = None, self._steps_left()
         if count < 1:
             self.trainer.should_stop = True
@@ -291,20 +282,14 @@ class CalibrationModule(LightningModule):
         if self._steps_left() < 1:
             self.trainer.should_stop = True
 
-    def on_validation_batch_start(self, batch: AnyBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Frames the curve where validation comes before the first step."""
-        self._frame(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs the scores of the validation readings."""
-        self._log_scores("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs the scores of the test readings."""
-        self._log_scores("test")
+    def on_train_end(self) -> None:
+        """Holds what the fit came to, with its uncertainties."""
+        self._settle()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the names of the instruments, in the order of w and b, and the curve as a plain record."""
+        self._settle()
+        checkpoint["state_dict"] |= {f"held.{name}": value for name, value in self.held.state_dict().items()}
         checkpoint["instruments"], checkpoint["curve"] = self.instruments, self.curve.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -314,7 +299,7 @@ class CalibrationModule(LightningModule):
             InputError: If it lacks their names, names a class of curves that only you can name, or a fit would go on
                 with other instruments, another curve, or the same readings seen through another normalisation.
         """
-        state, trainer, names = checkpoint["state_dict"], self._trainer, names_in(checkpoint)
+        state, names, trainer = checkpoint["state_dict"], names_in(checkpoint), self._trainer
         upgrade(state)
         before, curve = Normalization(state["offset"], state["scale"]), curve_in(checkpoint, self.curve)
         data = getattr(trainer, "datamodule", None)
@@ -324,7 +309,7 @@ class CalibrationModule(LightningModule):
             refuse_another_fit(names, self.instruments, same_normalization=before.agrees(self.normalization))
             data.normalization = before  # to the last bit, which another version may have rounded differently
         self.instruments, self.curve = names, curve
-        self._resize(len(state["w"]))
+        self.resize(len(state["w"]))
 
     @property
     def normalization(self) -> Normalization:
@@ -339,10 +324,26 @@ class CalibrationModule(LightningModule):
     @property
     def calibrated(self) -> tuple[Tensor, Tensor]:
         """Those of the curve that the calibration holds; NaN where there is none."""
-        w, b = self.raw
-        found = torch.where(self.line.isnan(), torch.cat([w, b[:, None]], dim=-1), self.line)
-        found = torch.where(found.isinf().any(dim=-1, keepdim=True), torch.nan, found)
-        return found[:, :-1], found[:, -1]
+        return self.held.coefficients(*self.raw)
+
+    def calibration(self, name: Callable[[Setting], str] = str) -> Calibration | Calibrations:
+        """Returns the calibration that a fit in this process came to, of the one instrument or of all.
+
+        Of a loader of your own it is made from the readings of the first epoch.
+
+        Args:
+            name: Names a setting that advice speaks of.
+
+        Raises:
+            InputError: There was no such fit, or its readings tell no curve.
+        """
+        if self.fitted is None or self.fitted.optimizer is None:
+            raise InputError(
+                "Expected a module that Trainer.fit has trained in this process, in one process or by a "
+                "ReadingsDataModule, on readings that tell a curve, but got another; fit again, or load the "
+                "calibration.json of its run"
+            )
+        return self.fitted.calibration(self, name)
 
     def index(self, names: Sequence[str]) -> Tensor:
         """Returns the index of each instrument by its name, shape ``(N,)``; −1 for one that is unknown.
@@ -356,37 +357,42 @@ class CalibrationModule(LightningModule):
 
     def normalize(self, normalization: Normalization) -> None:
         """Takes over a normalisation, with room for its instruments."""
-        self._resize(len(normalization.scale))
+        self.resize(len(normalization.scale))
         self.offset, self.scale = normalization.offset.to(self.offset), normalization.scale.to(self.scale)
 
     def distance(self, moments: Moments) -> Tensor:
         """Returns SGD's distance from the least-squares curve of normalised readings, shape ``(instruments,)`` [°C]."""
         return distance(moments, self.w.detach(), self.b.detach())
 
-    def _frame(self, batch: AnyBatch) -> None:
-        """Frames the curve by the first batch of a loader of one's own, over all processes, as a fit begins."""
-        if isinstance(batch, Moments | Batch) or self.steps or self.trainer.state.fn != TrainerFn.FITTING:
-            return
-        own = [*(end.item() for end in batch[0].aminmax()), batch[1].double().mean().item()]
-        lowest, highest, means = zip(*all_gather(own), strict=True)
-        if (framed := self.curve.framed(min(lowest), max(highest), sum(means) / len(means))) != self.curve:
-            self.curve = framed
-            self._resize(len(self.w))
+    def take(self, fitted: Fitted) -> None:
+        """Takes the exact curve of a fit's readings."""
+        self.fitted = fitted
+        self.held.take(fitted.fit, fitted.moments, sgd=self.finish == "none")
 
-    def _resize(self, instruments: int) -> None:
+    def _settle(self) -> None:
+        """Takes what the fit has come to, on the process that writes it."""
+        if self.fitted is not None and self.fitted.optimizer is not None and self.trainer.is_global_zero:
+            self.held.take_result(self.fitted.result(self))
+
+    def _held(self, indication: Tensor, instrument: Tensor | None) -> Correction:
+        """Returns what correcting needs of each indication's curve."""
+        if instrument is not None or len(self.w) > 1:
+            instrument = checked(instrument, indication, len(self.w))
+        return self.held.correction(self.curve, *self.raw, instrument)
+
+    def resize(self, instruments: int) -> None:
         """Makes room for so many instruments of the curve; keeps the Parameters, which an optimiser may hold.
 
         Each instrument starts as the first; a coefficient that the curve holds, at its value.
         """
         p = len(self.curve.names)
-        if self.w.shape != (instruments, p) or self.line.shape != (instruments, p + 1):
+        if self.w.shape != (instruments, p) or self.scale.shape != (instruments, p, p):
             start = torch.cat([self.w.data[:1, :1], self.w.data.new_zeros(1, p - 1)], dim=-1)
             start = self.w.data[:1] if self.w.shape[1] == p else start
             self.w.data, self.b.data = start.repeat(instruments, 1), self.b.data[:1].repeat(instruments)
             self.offset = self.offset.new_zeros(instruments, p)
             self.scale = torch.eye(p).to(self.scale).repeat(instruments, 1, 1)
-            # the calibration's w and b, of raw indications; NaN while it is SGD's, inf where an instrument has none
-            self.line = self.line.new_full((instruments, p + 1), torch.nan)
+            self.held.resize(instruments, p)
         hold(self.curve, self.w, self.b)
         self.scores = Scores(None if self.instruments is None else instruments, self.curve)
 
@@ -407,33 +413,8 @@ class CalibrationModule(LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return self.calibrated
         w, b = self.raw
-        return (w, b) if self._told is None else (w, torch.where(self._told.to(b.device), b, torch.nan))
-
-    def _log_scores(self, stage: str) -> None:
-        scores, self.instrument_scores = self.scores.compute(*self.scored_curve)
-        logged = {f"{stage}/{name}": score for name, score in scores.items()}
-        logger: bool | None = False  # of a fit, ``Scalars`` writes them
-        if self.trainer.state.fn != TrainerFn.FITTING:
-            logger = None  # as True, without a warning where there is no logger: ``test`` returns what is logged
-            logged["step"] = self.steps_done.double()  # Lightning then logs them at it
-        for name, score in logged.items():
-            # every process has the same value, and the largest of them is it; Lightning's mean would round it to
-            # float32
-            self.log(name, score, logger=logger, batch_size=1, reduce_fx="max", sync_dist=True)
-        self.scores.reset()
-
-
-def _scale(name: str, units: Units) -> Tensor:
-    """Returns w and b of a named scale, shape ``(1, 2)``."""
-    if not units.is_temperature:
-        raise InputError(
-            Setting("snap"),
-            ": expected a reference in °C, °F or K (",
-            Setting("unit"),
-            f"), as {name} is a scale of temperature, but got {units.reference}; leave it out",
-        )
-    scale = scales_in(units.reference)[name]
-    return torch.tensor([[scale.w, scale.b]], dtype=torch.float64)
+        known = None if self.fitted is None else self.fitted.fit.w.isfinite().all(dim=-1).to(b.device)
+        return (w, b) if known is None else (w, torch.where(known, b, torch.nan))
 
 
 def _positive(argument: str, value: float) -> float:

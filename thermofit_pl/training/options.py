@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import MPSAccelerator
 from torch.optim import Optimizer
 
+from thermofit_pl.curves.base import Curve
+from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError, Setting
+from thermofit_pl.functional.units import Units
 
 UNUSED = {
     "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",
@@ -25,6 +29,44 @@ SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_m
 def is_rehearsal(trainer: Trainer) -> bool:
     """Whether the run is Trainer's fast_dev_run, which leaves no files."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set outside the class
+
+
+def refuse_start(curve: Curve, w: float, b: float, snap: str | None) -> None:
+    """Refuses to start a module from w and b that are not finite, or that its curve holds, and a scale that is no line.
+
+    Raises:
+        InputError: For each of them.
+    """
+    if not (math.isfinite(w) and math.isfinite(b)):
+        raise InputError(
+            Setting("w"), ", ", Setting("b"), f": expected finite numbers to start from, but got {w} and {b}"
+        )
+    for j, (name, given, default) in enumerate((("b", b, 0.0), ("w", w, 1.0))):
+        if given not in (default, curve.held.get(j, given)):
+            raise InputError(
+                Setting(name), f": expected {curve.held[j]:g}, at which {curve.noun} holds it, but got {given:g}"
+            )
+    if snap is not None and curve != Line():
+        raise InputError(
+            Setting("snap"),
+            f": expected a line, since {snap} is a scale, but got {curve.noun}; leave it out, or ",
+            Setting("curve"),
+        )
+
+
+def refuse_no_temperature(snap: str, units: Units) -> None:
+    """Refuses a named scale for readings of something else than temperature.
+
+    Raises:
+        InputError: If they are.
+    """
+    if not units.is_temperature:
+        raise InputError(
+            Setting("snap"),
+            ": expected a reference in °C, °F or K (",
+            Setting("unit"),
+            f"), as {snap} is a scale of temperature, but got {units.reference}; leave it out",
+        )
 
 
 def refuse_unused(config: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Where no readings are held out, a fit is scored on those that it trains on."""
+"""Scores for every logger: of readings that are held out, or of those that a fit trains on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from thermofit_pl.training.module import CalibrationModule
+
+
+class LogScores(Callback):
+    """Logs what the module has scored in a validation or a test."""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the scores of the validation readings."""
+        _log_scores(trainer, cast("CalibrationModule", pl_module), "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the scores of the test readings."""
+        _log_scores(trainer, cast("CalibrationModule", pl_module), "test")
 
 
 class TrainingScores(Callback):
@@ -43,3 +55,16 @@ class TrainingScores(Callback):
             moments = trainer.datamodule.moments["train"]  # type: ignore[attr-defined]  # set by Trainer
             scores = scores_of(moments, *cast("CalibrationModule", pl_module).scored_curve)
             trainer.callback_metrics.update({f"val/{name}": score for name, score in scores.items()})
+
+
+def _log_scores(trainer: Trainer, module: CalibrationModule, stage: str) -> None:
+    scores, module.instrument_scores = module.scores.compute(*module.scored_curve)
+    logged = {f"{stage}/{name}": score for name, score in scores.items()}
+    logger: bool | None = False  # of a fit, ``Scalars`` writes them
+    if trainer.state.fn != "fit":
+        logger = None  # as True, without a warning where there is no logger: ``test`` returns what is logged
+        logged["step"] = module.steps_done.double()  # Lightning then logs them at it
+    for name, score in logged.items():
+        # every process has the same value, and the largest of them is it; Lightning's mean would round it to float32
+        module.log(name, score, logger=logger, batch_size=1, reduce_fx="max", sync_dist=True)
+    module.scores.reset()
