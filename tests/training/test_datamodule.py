@@ -255,3 +255,28 @@ def test_a_held_out_share_of_a_fleet_is_of_every_instrument(wide: bool, timed: b
     scored = np.sort(np.concatenate([batch[1].numpy() for batch in loader]))
     assert len(scored) == 12
     assert scored.sum() == pytest.approx(6 * data.moments["val"].mean_reference.sum().item(), rel=1e-14)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_table_of_held_out_readings_is_of_the_instruments_that_it_names(wide: bool, tmp_path: Path) -> None:
+    of = {"c": 3, "a": 1, "z": 6}  # another order, and one without training readings
+    train = pl.DataFrame(
+        [(n, x, x * k) for n, k in (("a", 1.0), ("b", 2.0), ("c", 3.0)) for x in range(5)], orient="row"
+    )
+    train.columns = ["name", "shows", "true"]
+    val = pl.DataFrame({"name": np.repeat(list(of), 3), "shows": [1.0, 2.0, 3.0] * 3})
+    val = val.with_columns(true=pl.col("name").replace_strict(of, return_dtype=pl.Float64))
+    if wide:
+        train = train.with_columns(true=pl.col("shows") * 1.0).pivot("name", index="true", values="shows")
+        val = val.with_columns(true=pl.col("shows")).pivot("name", index="true", values="shows").drop("z")
+        train, val = (each.rename({n: f"p_{n}" for n in each.columns if n != "true"}) for each in (train, val))
+    train.write_csv(tmp_path / "train.csv")
+    val.write_csv(tmp_path / "val.csv")
+    by: dict[str, Any] = {"indication": "p_*"} if wide else {"indication": "shows", "instrument": "name"}
+    data = ReadingsDataModule(str(tmp_path / "train.csv"), reference="true", val_path=str(tmp_path / "val.csv"), **by)
+    data.setup("fit")
+    assert data.instruments is not None
+    assert [name[-1] for name in data.instruments] == ["a", "b", "c"]
+    assert data.moments["val"].count.tolist() == [3, 0, 3]
+    if not wide:
+        assert data.moments["val"].mean_reference.tolist() == [1, 0, 3]

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from thermofit_pl.metrics.least_squares import Fit, over_range, rounding
+from thermofit_pl.metrics.least_squares import Fit, distance, over_range, rounding
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.training.datamodule import ReadingsDataModule
 
@@ -40,7 +40,8 @@ class StopWhenConverged(Callback):
     ) -> None:
         """Ends the run if it has converged."""
         if isinstance(batch, Moments):
-            away = cast("CalibrationModule", pl_module).distance(batch)
+            module = cast("CalibrationModule", pl_module)
+            away = distance(batch, module.w.detach(), module.b.detach())
             if bool((away.cpu() <= self._tolerances).all()):
                 trainer.should_stop = True
 

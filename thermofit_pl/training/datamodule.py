@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -23,11 +22,12 @@ from thermofit_pl.metrics.passes import fitted
 from thermofit_pl.results.stated import Known
 from thermofit_pl.tables.frames import TablePath, as_path
 from thermofit_pl.tables.options import PairOptions, TableOptions
-from thermofit_pl.tables.split import PARTS, Part, Split, dealt
+from thermofit_pl.tables.split import Part, Split, dealt
 from thermofit_pl.tables.stated import UncertaintyOptions
 from thermofit_pl.training.instruments import Lookup, lookup
 from thermofit_pl.training.loaders import Batch, Batches, FullBatch, Stream
 from thermofit_pl.training.normalization import Normalization
+from thermofit_pl.training.options import refuse_settings
 from thermofit_pl.training.reading import Reading
 
 if TYPE_CHECKING:
@@ -148,7 +148,9 @@ class ReadingsDataModule(LightningDataModule):
         self.pair, self.entity, self.value = pair, entity, value
         self.u = u
         self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
-        self._refuse_nonsense()
+        refuse_settings(self.normalization_rule, self.batch_size, seed, self.split, self.paths)
+        if u.by_reading:
+            self._refuse_unweighted()
         self.known = Known(u)
         self.relative = False  # whether the errors give the scale of the stated uncertainties
         self.instruments: list[str] | None = None
@@ -161,42 +163,6 @@ class ReadingsDataModule(LightningDataModule):
         self._reading: Reading | None = None  # of the fit's readings
         self._trained_on: str | None = None  # the SHA-256 that a checkpoint names
         self._source: Source | None = None
-
-    def _refuse_nonsense(self) -> None:
-        rule = self.normalization_rule
-        if not isinstance(rule, str) and not (math.isfinite(rule) and rule > 0):
-            raise InputError(
-                Setting("normalization"), f": expected a positive factor, 'standard' or 'none', but got {rule}"
-            )
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(
-                Setting("batch_size"), f": expected a whole number from 1, or null, but got {self.batch_size}"
-            )
-        if self.u.by_reading:
-            self._refuse_unweighted()
-        if self.seed < 0:
-            raise InputError(Setting("seed"), f": expected a whole number from 0, but got {self.seed}")
-        for part in PARTS[1:]:
-            fraction = getattr(self.split, part)
-            if not 0 <= fraction < 1:
-                raise InputError(
-                    Setting(f"{part}_fraction"), f": expected a number from 0 to less than 1, but got {fraction}"
-                )
-            if fraction and self.paths[part]:
-                raise InputError(
-                    Setting(f"{part}_fraction"),
-                    " and ",
-                    Setting(f"{part}_path"),
-                    ": expected one of them, but got both",
-                )
-        if self.split.val + self.split.test >= 1:
-            raise InputError(
-                Setting("val_fraction"),
-                " and ",
-                Setting("test_fraction"),
-                ": expected a sum below 1, so that readings are left to "
-                f"train on, but got {self.split.val + self.split.test:g}",
-            )
 
     def _refuse_unweighted(self) -> None:
         """Refuses what readings of different weights are not defined for."""

@@ -7,10 +7,13 @@ from torch import Tensor, nn
 
 from thermofit_pl.calibration.correction import Correction
 from thermofit_pl.curves.base import Curve
+from thermofit_pl.functional.scales import scales_in
+from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.least_squares import Fit
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.metrics.scores import rows_of
 from thermofit_pl.results.build import Result
+from thermofit_pl.training.options import refuse_no_temperature
 
 
 class HeldCurve(nn.Module):
@@ -73,10 +76,16 @@ class HeldCurve(nn.Module):
         known = {name: torch.as_tensor(numbers[name].reshape(getattr(self, name).shape)) for name in names}
         self._set(known, sgd=result.finish == "sgd")
 
-    def take_scale(self, w: float, b: float) -> None:
-        """Takes the exact conversion of a named scale, the same for all instruments."""
-        known = {"w": w, "level": b} | dict.fromkeys(("pivot", "u_pivot", "U"), 0.0)
-        self._set({name: torch.full_like(getattr(self, name), value) for name, value in known.items()}, sgd=False)
+    def take_scale(self, name: str, units: Units) -> None:
+        """Takes the exact conversion of a named scale, the same for all instruments.
+
+        Raises:
+            InputError: If the references are no temperatures.
+        """
+        refuse_no_temperature(name, units)
+        scale = scales_in(units.reference)[name]
+        known = {"w": scale.w, "level": scale.b} | dict.fromkeys(("pivot", "u_pivot", "U"), 0.0)
+        self._set({key: torch.full_like(getattr(self, key), value) for key, value in known.items()}, sgd=False)
 
     def _set(self, values: dict[str, Tensor], *, sgd: bool) -> None:
         for name, value in values.items():

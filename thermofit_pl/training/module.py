@@ -18,8 +18,6 @@ from thermofit_pl.calibration.calibrations import Calibrations
 from thermofit_pl.calibration.correction import Corrected, Correction
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.errors import InputError, Setting
-from thermofit_pl.functional.scales import scales_in
-from thermofit_pl.metrics.least_squares import distance
 from thermofit_pl.metrics.moments import Moments
 from thermofit_pl.metrics.scores import InstrumentScores, Scores
 from thermofit_pl.tables.labels import index_of
@@ -40,7 +38,7 @@ from thermofit_pl.training.instruments import checked, mini_batch, readings_of
 from thermofit_pl.training.laps import Lap, hold, without_held
 from thermofit_pl.training.loaders import Batch
 from thermofit_pl.training.normalization import Normalization
-from thermofit_pl.training.options import refuse_batch_options, refuse_no_temperature, refuse_options, refuse_start
+from thermofit_pl.training.options import positive, refuse_batch_options, refuse_options, refuse_start
 from thermofit_pl.training.own_loader import OwnLoader
 from thermofit_pl.training.scalars import Scalars
 from thermofit_pl.training.steps import StepLayout
@@ -113,10 +111,10 @@ class CalibrationModule(LightningModule):
         self.curve = as_curve(curve)
         self.save_hyperparameters(ignore=["curve", "_instantiator"])
         self.save_hyperparameters({"curve": None if curve is None else self.curve.record()})  # plain values, no object
-        self.learning_rate = _positive("learning_rate", learning_rate)
-        self.steps_per_epoch = int(_positive("steps_per_epoch", steps_per_epoch))
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.steps_per_epoch = int(positive("steps_per_epoch", steps_per_epoch))
         self.finish = finish
-        self.tolerance = None if tolerance is None else _positive("tolerance", tolerance)
+        self.tolerance = None if tolerance is None else positive("tolerance", tolerance)
         self.stop_when_converged = stop_when_converged
         self.snap = snap
         self.uncertainties = uncertainties
@@ -234,9 +232,7 @@ class CalibrationModule(LightningModule):
             refuse_batch_options(self.trainer)
         self.take(Fitted.of(data))
         if self.snap is not None:
-            refuse_no_temperature(self.snap, data.units)
-            scale = scales_in(data.units.reference)[self.snap]
-            self.held.take_scale(scale.w, scale.b)
+            self.held.take_scale(self.snap, data.units)
 
     def on_train_start(self) -> None:
         """Goes on from the steps of a checkpoint, and has the readings examined meanwhile."""
@@ -360,10 +356,6 @@ class CalibrationModule(LightningModule):
         self.resize(len(normalization.scale))
         self.offset, self.scale = normalization.offset.to(self.offset), normalization.scale.to(self.scale)
 
-    def distance(self, moments: Moments) -> Tensor:
-        """Returns SGD's distance from the least-squares curve of normalised readings, shape ``(instruments,)`` [°C]."""
-        return distance(moments, self.w.detach(), self.b.detach())
-
     def take(self, fitted: Fitted) -> None:
         """Takes the exact curve of a fit's readings."""
         self.fitted = fitted
@@ -415,12 +407,6 @@ class CalibrationModule(LightningModule):
         w, b = self.raw
         known = None if self.fitted is None else self.fitted.fit.w.isfinite().all(dim=-1).to(b.device)
         return (w, b) if known is None else (w, torch.where(known, b, torch.nan))
-
-
-def _positive(argument: str, value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(Setting(argument), f": expected a positive number, but got {value}")
-    return value
 
 
 def calibration_module(module: LightningModule) -> CalibrationModule:

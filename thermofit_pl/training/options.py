@@ -14,6 +14,7 @@ from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
 from thermofit_pl.errors import InputError, Setting
 from thermofit_pl.functional.units import Units
+from thermofit_pl.tables.split import PARTS, Part, Split
 
 UNUSED = {
     "log_every_n_steps": "the curves of a run show some hundred steps, spaced for reading, and every end of an epoch",
@@ -29,6 +30,17 @@ SCHEDULED = ("lr", "initial_lr", "momentum", "betas", "max_lr", "min_lr", "max_m
 def is_rehearsal(trainer: Trainer) -> bool:
     """Whether the run is Trainer's fast_dev_run, which leaves no files."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set outside the class
+
+
+def positive(argument: str, value: float) -> float:
+    """Returns a number, once it is finite and above 0.
+
+    Raises:
+        InputError: If it isn't.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(Setting(argument), f": expected a positive number, but got {value}")
+    return value
 
 
 def refuse_start(curve: Curve, w: float, b: float, snap: str | None) -> None:
@@ -66,6 +78,51 @@ def refuse_no_temperature(snap: str, units: Units) -> None:
             ": expected a reference in °C, °F or K (",
             Setting("unit"),
             f"), as {snap} is a scale of temperature, but got {units.reference}; leave it out",
+        )
+
+
+def refuse_settings(
+    rule: float | str, batch_size: int | None, seed: int, split: Split, paths: Mapping[Part, str | None]
+) -> None:
+    """Refuses settings of a data module that make no sense.
+
+    Args:
+        rule: By which indications are normalised.
+        batch_size: Readings in a mini-batch.
+        seed: Of the split and of the order of mini-batches.
+        split: Shares that are held out.
+        paths: Tables of parts that have one of their own.
+
+    Raises:
+        InputError: For each of them.
+    """
+    if not isinstance(rule, str) and not (math.isfinite(rule) and rule > 0):
+        raise InputError(
+            Setting("normalization"), f": expected a positive factor, 'standard' or 'none', but got {rule}"
+        )
+    if batch_size is not None and batch_size < 1:
+        raise InputError(Setting("batch_size"), f": expected a whole number from 1, or null, but got {batch_size}")
+    if seed < 0:
+        raise InputError(Setting("seed"), f": expected a whole number from 0, but got {seed}")
+    for part in PARTS[1:]:
+        fraction = getattr(split, part)
+        if not 0 <= fraction < 1:
+            raise InputError(
+                Setting(f"{part}_fraction"), f": expected a number from 0 to less than 1, but got {fraction}"
+            )
+        if fraction and paths[part]:
+            raise InputError(
+                Setting(f"{part}_fraction"),
+                " and ",
+                Setting(f"{part}_path"),
+                ": expected one of them, but got both",
+            )
+    if split.val + split.test >= 1:
+        raise InputError(
+            Setting("val_fraction"),
+            " and ",
+            Setting("test_fraction"),
+            f": expected a sum below 1, so that readings are left to train on, but got {split.val + split.test:g}",
         )
 
 

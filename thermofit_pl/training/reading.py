@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from thermofit_pl.distributed.collectives import all_gather, raised_together
 from thermofit_pl.metrics.accumulator import Accumulator, one_thread
+from thermofit_pl.tables.labels import UNKNOWN
 from thermofit_pl.tables.split import Part, Split
+from thermofit_pl.training.instruments import lookup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +54,7 @@ class Reading:
         self.curve = curve
         self._options = {"log": log, "keep": keep, "fleet": tables["train"].instruments() is not None}
         self._seed = seed
-        self._shared = False
+        self._shared, self._first = False, True
         self._following: Accumulator | None = None
 
     def read(self, rank: int, world: int, progress: Callable[[int, int], None] | None = None) -> None:
@@ -68,6 +73,7 @@ class Reading:
         # a log that must be sorted is read whole by each process anyway
         self._shared = self._shared and table.is_in_order()
         share = (rank, world) if self._shared else (0, 1)
+        self._first = share[0] == 0
         if self._following is None:
             curve, about = self._framed(rank) if self._shared else (self.curve, None)
             before = table.counts(share) if self._options["log"] and share[0] else None
@@ -77,17 +83,25 @@ class Reading:
         with one_thread():
             for part, block in self.split.cut(table, table.blocks(share=share, progress=told)):
                 self.accumulator.add(part, block)
-            for part, other in self.tables.items():
-                if other is not table and share[0] == 0:
-                    for block in other.blocks():
-                        self.accumulator.add(part, block)
             self.accumulator.flush()
         self.dropped = table.dropped
         self.digest = table.sha256() if share[0] == 0 else None  # it refuses a table that changed meanwhile
 
     def merge(self) -> None:
-        """Puts the instruments into the order of their names, and merges what processes read a share each of."""
+        """Puts the instruments into the order of their names, and merges what processes read a share each of.
+
+        Other parts' tables are read only now, when the instruments are known: those without training readings are left
+        out.
+
+        Raises:
+            InputError: If their readings can't be used.
+        """
         self.accumulator.reindex(self.tables["train"].instruments())
+        with raised_together(), one_thread():
+            for part, table in self.tables.items():
+                if part != "train" and self._first:
+                    self._add(part, table)
+            self.accumulator.flush()
         if self._shared:
             self.accumulator.all_reduce()
             self.dropped = sum(all_gather(self.dropped))
@@ -101,6 +115,16 @@ class Reading:
         """
         self._following = self.accumulator.following(self.tables["train"].instruments())
         return self._following is not None
+
+    def _add(self, part: Part, table: Table) -> None:
+        """Takes in the readings of a part that has a table of its own, by the names of their instruments."""
+        look_up = lookup(table, self.accumulator.instruments)
+        for block in table.blocks():
+            if look_up is not None and block.instrument is not None:
+                index = look_up(block.instrument).numpy()
+                block = replace(block, instrument=index).take(np.flatnonzero(index != UNKNOWN))
+            if len(block.indication):
+                self.accumulator.add(part, block)
 
     def _framed(self, rank: int) -> tuple[Curve, Tensor | None]:
         """The curve as the table's first readings frame it, and what the pass is linearised about, by one process."""
