@@ -103,6 +103,16 @@ class Calibrations:
     def _places(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.instruments)}
 
+    @property
+    def coefficients(self) -> dict[str, pl.Series]:
+        """The coefficients that people quote, by name: w and b of a line; null where an instrument has no curve."""
+        if isinstance(self.curve, Line):
+            return {name: self.frame[name] for name in ("w", "b")}
+        if self.frame["w"].null_count() == len(self):
+            return {}
+        values = self.frame["conventional"].struct.field("values").arr
+        return {name: values.get(j) for j, name in enumerate(self.curve.conventional_names)}
+
     def has_line(self, instrument: str | int) -> bool:
         """Whether an instrument is known and could be calibrated."""
         place = self._places.get(str(instrument))

@@ -132,7 +132,8 @@ class Curves(Scalars):
         for board in self._tensorboards(trainer):
             board.text("fit/result", as_list(summary(calibration)), module.steps)
             if isinstance(calibration, Calibrations):
-                for name, column in _quoted(calibration):
+                columns = calibration.coefficients | {"s": calibration.frame["s"]}
+                for name, column in columns.items():
                     values = column.drop_nulls().to_numpy()
                     if len(values):
                         board.histogram(f"fleet/{name}", values, module.steps)

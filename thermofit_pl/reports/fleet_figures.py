@@ -65,14 +65,8 @@ def worst(lined: pl.DataFrame, p: FloatArray) -> NDArray[np.int64]:
 def draw_spread(figure: Figure, fleet: Calibrations) -> None:
     """Draws how many instruments have which w, b and s; of other curves, which of each coefficient, and which s."""
     lined, units = needed(fleet), fleet.units
-    shown = [
-        (name, unit, lined[name])
-        for name, unit in (("w", units.slope), ("b", units.reference))
-        if name in lined.columns
-    ]
-    if not isinstance(fleet.curve, Line):
-        quoted = fleet.frame["conventional"].drop_nulls().struct.field("values").arr
-        shown = [(name, "", quoted.get(j)) for j, name in enumerate(fleet.curve.conventional_names)]
+    of = {"w": units.slope, "b": units.reference}
+    shown = [(name, of.get(name, ""), column) for name, column in fleet.coefficients.items()]
     shown.append(("s", units.reference, lined["s"]))
     for axes, (name, unit, column) in zip(figure.subplots(1, len(shown)), shown, strict=True):
         values = column.drop_nulls().to_numpy()
