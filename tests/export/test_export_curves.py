@@ -48,7 +48,7 @@ def test_targets_that_dont_offer_a_table(to: str) -> None:
 def test_an_offset_goes_where_one_number_does() -> None:
     noise = np.random.default_rng(4).normal(0, 0.5, 80)
     assert "TempOffset 0.6" in export(view(fit(T, T + 0.6 + noise - noise.mean(), curve=Offset())), "tasmota")
-    with pytest.raises(InputError, match="its arithmetic is 0.02 °C off"):  # tenths are all that it has
+    with pytest.raises(InputError, match=r"its arithmetic is 0\.02 °C off"):  # tenths are all that it has
         export(view(fit(T, T + 0.62, curve=Offset())), "tasmota")
 
 

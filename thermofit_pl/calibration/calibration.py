@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from thermofit_pl.calibration import display
 from thermofit_pl.calibration.correction import Corrected, Correction, Expected, Extrapolate, factors, numbers
 from thermofit_pl.calibration.equation import Fitted, equation, quantities
-from thermofit_pl.calibration.records import Coefficients, Diagnostics, Sgd, Snap, Stated, per_feature, spread
+from thermofit_pl.calibration.records import (
+    Candidates,
+    Coefficients,
+    Diagnostics,
+    Sgd,
+    Snap,
+    Stated,
+    per_feature,
+    spread,
+)
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.curves.line import Line
 from thermofit_pl.functional.fieller import FiellerSet
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = "thermofit_pl calibration 2"
 # what marks a field: that all instruments of a fit share it, that version 1 of the file has it not, and whose it is;
+# "single", that those of a fleet have it not;
 # "type" is that of its value, or a function of the curve that gives it, where the annotation doesn't tell
 COMMON = {"common": True}
 NEW = {"since": 2}
@@ -80,6 +90,7 @@ class Calibration:
         misfit: How the readings don't fit the curve, in a few words; None where they do. Of a fleet's instruments it is
             told with p-values that are corrected for their number.
         diagnostics: What the errors say about the curve.
+        candidates: Other curves for the same readings, where a line was fitted to one instrument's, which are no log.
         snap: What snapping to a named scale costs.
         stated: What was stated of the readings' uncertainties; None where nothing was.
         indication_column: The column that the indications came from.
@@ -129,6 +140,7 @@ class Calibration:
     sgd: Sgd | None = None
     misfit: str | None = field(default=None, metadata=NEW)
     diagnostics: Diagnostics
+    candidates: Candidates | None = field(default=None, metadata=NEW | {"single": True})
     snap: Snap | None = None
     stated: Stated | None = field(default=None, metadata=NEW)
     indication_column: str | None = field(default=None, metadata=COMMON)

@@ -15,6 +15,7 @@ from thermofit_pl.curves.line import Line
 
 VERSION = 2
 INTERVAL = tuple[float, float]
+SINGLE = tuple(field.name for field in dataclasses.fields(Calibration) if "single" in field.metadata)
 COMMON = tuple(field.name for field in dataclasses.fields(Calibration) if "common" in field.metadata)
 
 type_hints = lru_cache(get_type_hints)
@@ -62,7 +63,7 @@ class Schema:
     @cached_property
     def own(self) -> dict[str, Any]:
         """The fields that each instrument of a fit has for itself."""
-        return {name: hint for name, hint in self.of(Calibration).items() if name not in ("format", *COMMON)}
+        return {name: hint for name, hint in self.of(Calibration).items() if name not in ("format", *COMMON, *SINGLE)}
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:

@@ -287,6 +287,40 @@ class Diagnostics:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A curve that could be fitted to the same readings.
+
+    Attributes:
+        name: As it is written in Python.
+        coefficients: How many are fitted.
+        s: Standard deviation of the errors [the reference's unit].
+        left_out: Root mean square error on blocks of readings that were left out in turn [the reference's unit].
+        aicc: Akaike's information criterion, corrected for few readings: of two, the smaller is the better.
+    """
+
+    name: str
+    coefficients: int
+    s: float
+    left_out: float
+    aicc: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Curves compared on the sampled readings, which are no log.
+
+    Attributes:
+        curves: Each, the fewest coefficients first.
+        better: The one that is proposed in the place of a line; None where the line will do.
+        p: The p-value of "a line is enough", by the F test against the cubic, where one is proposed.
+    """
+
+    curves: tuple[Candidate, ...]
+    better: str | None
+    p: float | None
+
+
+@dataclass(frozen=True)
 class Snap:
     """The line is the exact conversion of ``scale``; ``rmse_free`` is what the free least-squares line had [°C]."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from thermofit_pl.files import atomic_write
 from thermofit_pl.functional.units import Units
 from thermofit_pl.metrics.modes import root
 from thermofit_pl.reports import figures, fleet_figures
+from thermofit_pl.reports.candidates import table
 from thermofit_pl.reports.descent import Bowl, Descent, worst_determined
 from thermofit_pl.reports.drawing import SIZE
 from thermofit_pl.reports.summary import summary
@@ -29,7 +30,7 @@ from thermofit_pl.training.module import CalibrationModule, calibration_module
 from thermofit_pl.training.scalars import Rows, Scalars
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 Result = Calibration | Calibrations
 
@@ -131,6 +132,8 @@ class Curves(Scalars):
         self._log(trainer, {module.steps: result_of(calibration, loss)})
         for board in self._tensorboards(trainer):
             board.text("fit/result", as_list(summary(calibration)), module.steps)
+            if isinstance(calibration, Calibration) and calibration.candidates is not None:
+                board.text("fit/candidates", table(calibration.candidates, calibration.unit), module.steps)
             if isinstance(calibration, Calibrations):
                 columns = calibration.coefficients | {"s": calibration.frame["s"]}
                 for name, column in columns.items():
@@ -209,13 +212,3 @@ def log_rows(target: Board | Logger, rows: Rows) -> None:
             target.log_metrics(rows[step], step)
     if isinstance(target, Board):
         target.flush()
-
-
-def _quoted(fleet: Calibrations) -> Iterator[tuple[str, pl.Series]]:
-    """Yields the columns of a fleet whose distributions are shown: the coefficients that people quote, and s."""
-    if isinstance(fleet.curve, Line):
-        yield from ((name, fleet.frame[name]) for name in ("w", "b"))
-    else:
-        values = fleet.frame["conventional"].drop_nulls().struct.field("values").arr
-        yield from ((name, values.get(j)) for j, name in enumerate(fleet.curve.conventional_names))
-    yield "s", fleet.frame["s"]

@@ -9,6 +9,7 @@ from thermofit_pl.curves.line import Line
 from thermofit_pl.formatting import count, number, printable, signed, two_digits
 from thermofit_pl.functional.scales import LONG, SCALES, compare, same_quantity
 from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, REPEATS, SET_POINTS, SHORT, single_reading
+from thermofit_pl.reports.candidates import better
 from thermofit_pl.reports.remarks import remarks
 from thermofit_pl.reports.sensors import sensors
 from thermofit_pl.reports.stated import stated
@@ -47,7 +48,7 @@ def summary(calibration: Calibration | Calibrations) -> str:
         return fleet_summary(calibration)
     c = calibration
     lines = [c.equation, _line(c), _readings(c), *_fit(c), *_good_to(c), *_largest(c), *_scale(c)]
-    lines += [*stated(c), *_snap(c), *sensors(c), *remarks(c), *_log(c), *_sgd(c)]
+    lines += [*stated(c), *_snap(c), *sensors(c), *remarks(c), *better(c), *_log(c), *_sgd(c)]
     return "\n".join(lines)
 
 

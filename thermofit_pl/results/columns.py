@@ -17,6 +17,7 @@ from thermofit_pl.functional.uncertainty import SOURCES
 from thermofit_pl.functional.units import ABSOLUTE_ZERO
 from thermofit_pl.metrics.least_squares import COVERAGE_PROBABILITY, NUMERALS
 from thermofit_pl.results.build import provenance
+from thermofit_pl.results.candidates import candidates
 from thermofit_pl.results.diagnostics import diagnostics
 from thermofit_pl.results.misfit import misfits
 from thermofit_pl.results.turning import warn_of_turns
@@ -108,7 +109,7 @@ def tabulate(
 def single(result: Result, source: Source, *, lightning: str | None = None) -> Calibration:
     """Returns the calibration of one instrument: a row, and what is said of one alone.
 
-    That is how it compares with all eight scales, and how many steps SGD still needs.
+    That is how it compares with all eight scales, and with other curves, and how many steps SGD still needs.
 
     Args:
         result: What the fit found.
@@ -121,7 +122,10 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
     agrees = AGREES if result.evidence.log is None else AGREES_LOG
     scale = result.evidence.differences.verdict(agrees=agrees) if found.scale is not None else None
-    return dataclasses.replace(found, scale=scale, sgd=sgd)
+    other = None
+    if type(result.curve) is Line and result.snap is None and result.evidence.log is None and found.stated is None:
+        other = candidates(*(result.evidence.sample.column(name) for name in ("indication", "reference")))
+    return dataclasses.replace(found, scale=scale, sgd=sgd, candidates=other)
 
 
 def _stated(result: Result) -> Records | None:
