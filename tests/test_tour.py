@@ -1,4 +1,7 @@
-"""The notebook of the tour runs from top to bottom, and prints what it shows."""
+"""The notebook of the tour runs from top to bottom, and prints what it shows.
+
+Where a sentence of a calibration changes, run it again: ``jupyter execute --inplace .github/tour.ipynb``.
+"""
 
 from __future__ import annotations
 
