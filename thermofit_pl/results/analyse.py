@@ -79,7 +79,8 @@ class Analysis(Uncertainties):
         u, stated = with_stated(alone, moments, known)
         w, b, u_w, u_pivot = (value.numpy() for value in (u.fit.w[:, 0], u.fit.b, u.fit.u_w[:, 0], u.fit.u_pivot))
         with np.errstate(invalid="ignore", divide="ignore"):
-            f = np.where(u_w > 0, (w / (u_w * u.test_factor)) ** 2, math.nan)
+            straight = len(moments.curve.names) == 1  # of several coefficients, the first alone is no slope
+            f = np.where((u_w > 0) & straight, (w / (u_w * u.test_factor)) ** 2, math.nan)
         return cls(
             **vars(u),
             moments=moments,

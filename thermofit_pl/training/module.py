@@ -61,8 +61,9 @@ class CalibrationModule(LightningModule):
     several instruments the index of each reading's), it is one pass over them.
 
     Args:
-        curve: What relates indication and reference: Line, which is the default, Offset, Proportional, Polynomial, or
-            a class of your own by its import path; each has options, such as --model.curve.degree.
+        curve: What relates indication and reference: Line, which is the default, Offset, Proportional, Polynomial;
+            SteinhartHart or Beta for thermistors, CallendarVanDusen for platinum; or a class of your own by its import
+            path; each has options, such as --model.curve.degree.
         w: Slope that SGD starts from [°C per normalised unit]; the coefficients of further features start from 0.
         b: Intercept that SGD starts from [°C].
         learning_rate: The optimiser's, unless --optimizer.lr is given.
