@@ -6,15 +6,17 @@ standard deviations away from what is asked.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import statsmodels.api as sm
 import torch
 
 from logs import FloatArray, ar1, errors, indications, tolerance
-from thermofit_pl import Calibration, Calibrations, fit
+from thermofit_pl import Calibration, Calibrations, InputError, ReadingsDataModule, fit
 from thermofit_pl.curves.offset import Offset
 from thermofit_pl.curves.polynomial import Polynomial
 from thermofit_pl.curves.proportional import Proportional
@@ -65,6 +67,38 @@ def test_a_line_through_set_points_has_the_uncertainty_of_their_means() -> None:
     spread = np.sqrt(line.mse_resid)
     assert found.u_reading[0] == pytest.approx(spread, rel=0.01)  # a new set point is off as these are
     assert found.reading_dof[0] == pytest.approx(3, abs=0.1)
+
+
+def test_set_points_may_be_named(tmp_path: Path) -> None:
+    """Where neither references nor indications repeat: a bath that drifts while it is read."""
+    random = np.random.default_rng(6)
+    point = np.repeat(np.arange(6), 15)
+    x = 13.0 * point + random.uniform(0, 12, 90)
+    y = x + 0.3 * random.standard_normal(6)[point] + 0.01 * random.standard_normal(90)
+    order = random.permutation(90)
+    x, y, point = x[order], y[order], point[order]
+    names = np.array([f"bath {k}" for k in point])
+    plain, named = one(x, y), fit(x, y, group=names)
+    assert isinstance(named, Calibration)
+    assert named.u_pivot is not None
+    assert plain.u_pivot is not None
+    assert named.u_pivot > 2 * plain.u_pivot
+    assert named.coverage_factor == pytest.approx(2.776, abs=0.05)  # four degrees of freedom
+    frame = pl.DataFrame({"shown": x, "true": y, "bath": names, "number": point})
+    path = str(tmp_path / "named.csv")
+    frame.write_csv(path)
+    for column in ("bath", "number"):
+        again = fit(frame, indication="shown", reference="true", group=column)
+        assert again.u_w == pytest.approx(named.u_w, rel=1e-12)
+        data = ReadingsDataModule(path, "shown", "true", group=column)
+        data.setup("fit")
+        found = Analysis.of(data.moments["train"], data.line, data.sample, data.log)
+        assert found.fit.u_w.item() == pytest.approx(named.u_w, rel=1e-9)
+        assert found.findings.points.number.tolist() == [6]
+    with pytest.raises(InputError, match="group: expected a column of its own, but got 'true'"):
+        ReadingsDataModule(path, "shown", "true", group="true").setup("fit")
+    with pytest.raises(InputError, match="Expected a group for each reading, but got none at index 1"):
+        fit(x[:3], y[:3], group=np.array(["a", None, "b"], dtype=object))
 
 
 def test_repeats_of_few_set_points_are_all_that_is_known() -> None:

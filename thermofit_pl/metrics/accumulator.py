@@ -177,12 +177,16 @@ class Accumulator:
         self._worker = self._adding = None  # neither can go to another process
         self._workspace = Workspace()
 
-    def reindex(self, names: Sequence[str] | None) -> None:
+    def reindex(self, names: Sequence[str] | None, groups: Sequence[str] | None = None) -> None:
         """Puts the instruments into the order of their names, the same on every process, once all readings have ended.
 
         Args:
             names: The name of each code that blocks have used; None where there is one instrument.
+            groups: The set points likewise; None where none are named.
         """
+        if groups is not None:
+            _, place = in_order(all_gather(list(groups)), groups)
+            self.sample.blocks = [block.regrouped(place) for block in self.sample.blocks]
         if names is None:
             return
         everywhere, index = in_order(all_gather(list(names)), names)

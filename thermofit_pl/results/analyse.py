@@ -21,7 +21,7 @@ from thermofit_pl.metrics.packing import entry
 from thermofit_pl.metrics.time_order import TimeOrder
 from thermofit_pl.results.findings import Findings, examine
 from thermofit_pl.results.stated import Known, Stated, with_stated
-from thermofit_pl.results.uncertainties import Uncertainties, repeats_of, uncertainties
+from thermofit_pl.results.uncertainties import Uncertainties, point_of, repeats_of, uncertainties
 from thermofit_pl.tables.sample import Sample
 
 FloatArray = NDArray[np.float64]
@@ -90,6 +90,7 @@ class Analysis(Uncertainties):
                 sample,
                 moments.curve,
                 fit.below_rounding.numpy(),
+                point_of(sample),
                 about=torch.cat([fit.b[:, None], fit.w], dim=-1).numpy(),
             ),
             differences=compare(

@@ -47,6 +47,7 @@ def fit(
     *,
     curve: Curve | None = None,
     time: ArrayLike | None = None,
+    group: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
     uncertainties: Scale = "absolute",
@@ -62,6 +63,7 @@ def fit(
     *,
     curve: Curve | None = None,
     time: ArrayLike | None = None,
+    group: ArrayLike | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
     uncertainties: Scale = "absolute",
@@ -78,6 +80,7 @@ def fit(
     reference: str,
     curve: Curve | None = None,
     time: str | None = None,
+    group: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
     uncertainties: Scale = "absolute",
@@ -95,6 +98,7 @@ def fit(
     instrument: str,
     curve: Curve | None = None,
     time: str | None = None,
+    group: str | None = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
     uncertainties: Scale = "absolute",
@@ -106,6 +110,7 @@ def fit(
     *readings: Any,
     curve: Curve | None = None,
     time: Any = None,
+    group: Any = None,
     unit: str = CELSIUS,
     indication_unit: str | None = None,
     uncertainties: Scale = "absolute",
@@ -123,6 +128,8 @@ def fit(
         curve: The curve, such as ``Polynomial(2)`` of ``thermofit_pl.curves``; None is the straight line.
         time: When each reading was taken, shape ``(N,)`` [s], or dates, or ISO text. It says that the readings are a
             log: neighbours in time are then not taken as independent.
+        group: At which set point each reading was taken, shape ``(N,)``, numbers or names; None recognises set points
+            where readings repeat.
         unit: The references': ``°C``, ``°F``, ``K``, ``hPa``, ...
         indication_unit: That of the indications, if it is known.
         uncertainties: Whether stated uncertainties are ``absolute``, taken as they are, or ``relative``, no more than
@@ -157,7 +164,7 @@ def fit(
     if uncertainties not in get_args(Scale):
         raise InputError(f"uncertainties: expected 'absolute' or 'relative', but got {uncertainties!r}")
     asked = {name: named.pop(name) for name in [*named] if name in StatedArguments.__annotations__}
-    given, columns = _given(readings, named, time)
+    given, columns = _given(readings, named, {"time": time, "group": group})
     x, y = (_column(role, given[role]) for role in ("indication", "reference"))
     if len(x) != len(y):
         raise InputError(f"Expected as many references as indications, but got {len(y)} and {len(x)}")
@@ -169,7 +176,8 @@ def fit(
     if y.size and y.min() < (zero := ABSOLUTE_ZERO.get(unit, -LARGEST)):
         raise InputError(f"Expected references in {unit}, from {zero:g} on, but got {y.min():g}")
     labels = Labels()
-    codes = None if instrument is None else _codes(instrument, len(x), labels)
+    codes = None if instrument is None else _codes("instrument", instrument, len(x), labels)
+    points = None if given["group"] is None else _codes("group", given["group"], len(x), Labels())
     times = None if given["time"] is None else _times(given["time"], len(x))
     digest = hashlib.sha256(x.data)
     digest.update(y.data)
@@ -192,7 +200,7 @@ def fit(
     )
     while following is not None:
         accumulator = following
-        for block in _blocks(x, y, times, codes, uncertain):
+        for block in _blocks(x, y, times, codes, uncertain, points):
             accumulator.add("train", block)
         accumulator.flush()
         accumulator.reindex(names)
@@ -209,10 +217,12 @@ def fit(
     return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])
 
 
-def _given(readings: tuple[Any, ...], named: dict[str, Any], time: Any) -> tuple[dict[str, Any], dict[str, str | None]]:
+def _given(
+    readings: tuple[Any, ...], named: dict[str, Any], beside: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str | None]]:
     """Returns the arrays by their roles, and the names of a table's columns; None where there is none."""
     frame = readings[0] if readings and is_frame(readings[0]) else None
-    arguments = dict.fromkeys((*ROLES, "time")) | {"time": time}
+    arguments = dict.fromkeys(ROLES) | beside
     places = dict(zip(ROLES, readings, strict=False)) if frame is None else {}
     if len(readings) > (len(ROLES) if frame is None else 1) or set(named) - set(ROLES) or set(named) & set(places):
         wrong = ", ".join(sorted({*(set(named) - set(ROLES)), *(set(named) & set(places))})) or len(readings)
@@ -236,6 +246,7 @@ def _blocks(
     times: NDArray[np.float64] | None,
     codes: NDArray[np.int64] | None,
     uncertain: OfReadings = OfReadings(),  # noqa: B008  # immutable
+    points: NDArray[np.int64] | None = None,
 ) -> Iterator[Block]:
     """The readings in pieces, a log's in the order of time: the sample is thinned on the way, not from all at once."""
     order = None if times is None or (np.diff(times) >= 0).all() else np.argsort(times, kind="stable")
@@ -244,24 +255,26 @@ def _blocks(
         rows: Any = range(start + 1, min(start + BLOCK, len(x)) + 1)
         if order is not None:
             at, rows = order[at], order[at] + 1
-        time, of = (None if column is None else column[at] for column in (times, codes))
-        yield Block(x[at], y[at], time, Path(), rows, of, *(None if each is None else each[at] for each in uncertain))
+        time, of, point = (None if column is None else column[at] for column in (times, codes, points))
+        u = OfReadings(*(None if each is None else each[at] for each in uncertain))
+        yield Block(x[at], y[at], time, Path(), rows, of, *u, group=point)
 
 
-def _codes(instrument: ArrayLike, n: int, labels: Labels) -> NDArray[np.int64]:
+def _codes(role: str, values: ArrayLike, n: int, labels: Labels) -> NDArray[np.int64]:
     import polars as pl
 
-    given, missing = arrays(instrument, "instrument")
+    given, missing = arrays(values, role)
     if given.ndim != 1:
-        raise InputError(f"Expected instrument of shape (N,), but got {given.shape}")
+        raise InputError(f"Expected {role} of shape (N,), but got {given.shape}")
     names = pl.Series(given.tolist(), dtype=pl.String, strict=False)
     if len(names) != n:
-        raise InputError(f"Expected as many instruments as indications, but got {len(names)} and {n}")
+        raise InputError(f"Expected as many {role}s as indications, but got {len(names)} and {n}")
     codes = labels.codes(names)
     codes[missing | (given != given)] = np.nan  # pandas has NaN where a name is missing
     if np.isnan(codes).any():
         at = int(np.flatnonzero(np.isnan(codes))[0])
-        raise InputError(f"Expected the name of an instrument for each reading, but got none at index {at}")
+        name = "the name of an instrument" if role == "instrument" else f"a {role}"
+        raise InputError(f"Expected {name} for each reading, but got none at index {at}")
     return codes.astype(np.int64)
 
 

@@ -187,6 +187,12 @@ def design(
     return rows[:, list(moments.curve.free)], target
 
 
+def point_of(sample: Sample) -> NDArray[np.int64] | None:
+    """Returns the set point of each sampled reading, shape ``(N,)``, where a column says so: each instrument's own."""
+    groups = sample.groups()
+    return None if groups is None else sample.codes() * (int(groups.max(initial=0)) + 1) + groups
+
+
 def repeats_of(moments: Moments, sample: Sample) -> Repeats | None:
     """Looks for repeats at set points among the sampled readings; None where no instrument has any.
 
@@ -199,7 +205,8 @@ def repeats_of(moments: Moments, sample: Sample) -> Repeats | None:
     codes = sample.codes()
     groups = Groups(codes, len(moments.moments))
     x, y = (groups.sorted(sample.column(name)) for name in ("indication", "reference"))
-    code = set_points.recognise(x, y, groups)
+    named = point_of(sample)
+    code = set_points.recognise(x, y, groups) if named is None else set_points.numbered(groups.sorted(named))
     if not (code >= 0).any():
         return None
     # the others don't count

@@ -30,6 +30,7 @@ class Block:
         u_reference: Standard uncertainty of each reference, positive, shape (N,) [°C]; None where none is stated.
         u_indication: That of each indication, likewise [indicated unit].
         correlation: Of the two errors of each, likewise.
+        group: The set point of each, an index into `Table.groups()`, shape (N,); None where no column says so.
     """
 
     indication: NDArray[np.float64]
@@ -41,6 +42,7 @@ class Block:
     u_reference: NDArray[np.float64] | None = None
     u_indication: NDArray[np.float64] | None = None
     correlation: NDArray[np.float64] | None = None
+    group: NDArray[np.int64] | None = None
 
     def take(self, chosen: NDArray[np.int64]) -> Block:
         """Returns the readings at some indices, shape (M,), in that order."""
@@ -52,13 +54,18 @@ class Block:
             self.file,
             rows.start + rows.step * chosen if isinstance(rows, range) else rows[chosen],
             None if self.instrument is None else self.instrument[chosen],
-            *(None if each is None else each[chosen] for each in self.stated),
+            *OfReadings(*(None if each is None else each[chosen] for each in self.stated)),
+            group=None if self.group is None else self.group[chosen],
         )
 
     @property
     def stated(self) -> OfReadings:
         """What is stated of the readings' uncertainties."""
         return OfReadings(self.u_reference, self.u_indication, self.correlation)
+
+    def regrouped(self, index: NDArray[np.int64]) -> Block:
+        """Returns the readings with another index for each set point, shape (groups,)."""
+        return self if self.group is None else replace(self, group=index[self.group])
 
     def codes(self) -> NDArray[np.int64]:
         """Returns the instrument of each reading, shape (N,); 0 where there is one."""

@@ -130,6 +130,8 @@ class Wanted:
         instrument: The column that holds names.
         only: A column, and the one text in it of a row that is wanted; other rows are NaN throughout.
         labels: The names that were met.
+        group: The column that holds set points.
+        groups: The set points that were met.
         times: Reads times.
     """
 
@@ -139,6 +141,8 @@ class Wanted:
     instrument: str | None = None
     only: tuple[str, str] | None = None
     labels: Labels = field(default_factory=Labels)
+    group: str | None = None
+    groups: Labels = field(default_factory=Labels)
     times: Times = field(default_factory=Times)
 
     @property
@@ -157,7 +161,7 @@ class Wanted:
         """The columns of the file that must come as they stand there."""
         form = self.times.form is not None or len(self.time) > 1
         return {*(self.time if form and self.time_name in self.columns else ())} | (
-            {name for name in (self.instrument, self.only[0] if self.only else None) if name is not None}
+            {name for name in (self.instrument, self.group, self.only[0] if self.only else None) if name is not None}
         )
 
 
@@ -232,8 +236,8 @@ def columns_of(path: Path, wanted: Wanted, frame: pl.DataFrame, names: Sequence[
         cells = _joined([frame[called[name]] for name in (wanted.time if times is not None else (column,))])
         if others is not None:
             cells = cells.set(others, None)
-        if column == wanted.instrument:
-            values[column] = wanted.labels.codes(cells)
+        if column in (wanted.instrument, wanted.group):
+            values[column] = (wanted.labels if column == wanted.instrument else wanted.groups).codes(cells)
             continue
         if cells.dtype.is_float():
             # NaN for null; no copy where there is none

@@ -129,6 +129,10 @@ class PairedTable(Table):
         """Returns the names of the instruments; None for one."""
         return self._shown.instruments()
 
+    def groups(self) -> list[str] | None:
+        """Returns no set points: pairs have no column of them."""
+        return None
+
     def counts(self, before: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
         """Returns how many pairs each instrument has, or has in the shares before one, shape (instruments,)."""
         names, pairs = self.instruments(), self._made()

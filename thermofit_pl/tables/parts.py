@@ -79,7 +79,7 @@ def _columnar_view(file: TableFile, name: str, wanted: Wanted) -> pl.Expr:
     kind = file.types[file.columns.index(name)]
     if kind.is_temporal() and wanted.time == (name,):
         return pl.col(name).dt.timestamp("us").cast(pl.Float64) / 1e6
-    if name == wanted.instrument and kind.is_integer():
+    if name in (wanted.instrument, wanted.group) and kind.is_integer():
         return pl.col(name)
     if name in wanted.as_text:
         return pl.col(name).cast(pl.String)

@@ -79,6 +79,11 @@ class Sample:
             return np.zeros(len(self), np.int64)
         return np.concatenate([block.instrument for block in self.blocks if block.instrument is not None])
 
+    def groups(self) -> NDArray[np.int64] | None:
+        """Returns the set point of each kept reading, shape ``(N,)``, as its column says; None without one."""
+        named = [block.group for block in self.blocks if block.group is not None]
+        return np.concatenate(named) if named else None
+
     def places(self, index: NDArray[np.int64]) -> tuple[list[str | None], NDArray[np.int64]]:
         """Returns the file (None for arrays) and the row of some kept readings."""
         starts = np.cumsum([0, *(len(block.indication) for block in self.blocks)])

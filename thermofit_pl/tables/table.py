@@ -56,6 +56,7 @@ class Table:
         roles: What sentences call the roles that are others than usual.
         unit: The reference's, in which absolute zero is looked for.
         stated: What is known of the readings' uncertainties.
+        group: The column with the set point of each reading, if there is one.
     """
 
     def __init__(
@@ -73,13 +74,17 @@ class Table:
         roles: Mapping[str, str] | None = None,
         unit: str = CELSIUS,
         stated: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008  # frozen
+        group: str | None = None,
     ) -> None:
         options = options or TableOptions()
         self._stated, self._uncertain = stated, {f"u.{of}": column for of, column in stated.columns.items()}
         times = (time,) if isinstance(time, str) else tuple(time or ())
         given = [("indication", indication), ("reference", reference), *(("time", column) for column in times)]
         given += self._uncertain.items()
-        named = [(role, column) for role, column in [*given, ("instrument", instrument)] if column is not None]
+        given_names = [("instrument", instrument), ("group", group)]
+        if group is not None and group in [column for _, column in [*given, ("", instrument)]]:
+            raise InputError(Setting("group"), f": expected a column of its own, but got {quoted(group)}.")
+        named = [(role, column) for role, column in [*given, *given_names] if column is not None]
         self._roles = dict(named) | ({"time": joined_name(times)} if times else {})
         asked = [*named, *([("entity", only[0])] if only else [])]
         called = [((roles or {}).get(role, role), column) for role, column in asked]
@@ -98,7 +103,7 @@ class Table:
             self.probes = matching(self._tables, indication, set(self._roles.values()))
         columns = tuple(dict.fromkeys([*self.probes, *self._roles.values()]))
         form = NumberFormat(decimal_comma, options.missing_words)
-        self._wanted = Wanted(columns, times, form, instrument, only, times=Times(options.time_format))
+        self._wanted = Wanted(columns, times, form, instrument, only, times=Times(options.time_format), group=group)
         self._missing = missing
         self._unit = unit
         self._in_order: bool | None = None  # once the times have been looked through: whether they never decrease
@@ -138,6 +143,10 @@ class Table:
     def format(self) -> TableFile:
         """What the first file is, for a copy of the table in the same format."""
         return self._tables[0]
+
+    def groups(self) -> list[str] | None:
+        """Returns the set points that were met so far, in the order of their indices; None where none are named."""
+        return None if self._wanted.group is None else self._wanted.groups.names()
 
     def counts(self, before: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
         """Returns how many readings `blocks` gives of each instrument, by its index, shape (instruments,).
@@ -244,7 +253,10 @@ class Table:
         if index >= 0:
             picked["indication"] = values[self.probes[index]]
             instrument = np.full(len(rows), index)
-        block = Block(picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument)
+        group = picked["group"].astype(np.int64) if "group" in picked else None
+        block = Block(
+            picked["indication"], picked.get("reference"), picked.get("time"), path, rows, instrument, group=group
+        )
         return self._with_uncertainties(block, picked) if self._stated.by_reading else block
 
     def _with_uncertainties(self, block: Block, picked: Columns) -> Block:

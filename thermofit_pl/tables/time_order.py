@@ -65,7 +65,7 @@ def sort_by_time(
         starts.append(n)
         of.append(files.index(block.file))
         place = slice(n, n := n + len(block.rows))
-        for name in ("indication", "reference", "time", "instrument", *OfReadings._fields):
+        for name in ("indication", "reference", "time", "instrument", *OfReadings._fields, "group"):
             if (column := getattr(block, name)) is not None:
                 whole.setdefault(name, np.empty(most))[place] = column
         rows[place] = block.rows
@@ -78,7 +78,9 @@ def sort_by_time(
         for at in np.split(picked, np.flatnonzero(np.diff(file)) + 1):
             path = files[of[int(np.searchsorted(starts, at[0], side="right")) - 1]]
             columns = {name: column[at] for name, column in whole.items()}
-            codes = columns["instrument"].astype(np.int64) if "instrument" in columns else None
-            stated = [columns.get(name) for name in OfReadings._fields]
+            codes, group = (
+                columns[name].astype(np.int64) if name in columns else None for name in ("instrument", "group")
+            )
+            stated = OfReadings(*(columns.get(name) for name in OfReadings._fields))
             reference = columns.get("reference")
-            yield Block(columns["indication"], reference, columns["time"], path, rows[at], codes, *stated)
+            yield Block(columns["indication"], reference, columns["time"], path, rows[at], codes, *stated, group=group)

@@ -74,6 +74,8 @@ class ReadingsDataModule(LightningDataModule):
             it, such as sensor.probe.
         value: Column of a long table with the values.
         u: What is known beforehand of the readings' uncertainties.
+        group: Column that says at which set point each reading was taken; without it, set points are recognised where
+            readings repeat. What the readings of one share is then told apart from what each has of its own.
 
     Attributes:
         moments: Of each part's raw readings, once ``setup("fit")`` has run.
@@ -119,6 +121,7 @@ class ReadingsDataModule(LightningDataModule):
         unit: str = CELSIUS,
         indication_unit: str | None = None,
         u: UncertaintyOptions = UncertaintyOptions(),  # noqa: B008  # frozen
+        group: str | None = None,
     ) -> None:
         super().__init__()
         if path is None:
@@ -145,7 +148,7 @@ class ReadingsDataModule(LightningDataModule):
         self.paths = {part: None if table is None else as_path(table) for part, table in held_out.items()}
         self.seed = seed
         self.table_options = table
-        self.pair, self.entity, self.value = pair, entity, value
+        self.pair, self.entity, self.value, self.group = pair, entity, value, group
         self.u = u
         self.split = Split(val_fraction, test_fraction, seed, in_order=time is not None)
         refuse_settings(self.normalization_rule, self.batch_size, seed, self.split, self.paths)
@@ -304,6 +307,10 @@ class ReadingsDataModule(LightningDataModule):
         if part == "train" and reference and self.u.by_reading and self.time is None:
             settings["stated"] = self.u
         if column is not None and self._pairs():
+            if self.group is not None:
+                raise InputError(
+                    Setting("group"), ": expected none beside two logs, whose pairs are at no set points; leave it out."
+                )
             from thermofit_pl.tables.pairs import PairedTable
 
             if self.paths.get(part) and self.pair.path is not None:
@@ -319,7 +326,7 @@ class ReadingsDataModule(LightningDataModule):
                 path, self.indication, column, pair=self.pair, entity=self.entity, value=self.value, **settings
             )
         else:
-            table = Table(path, self.indication, column, **settings)
+            table = Table(path, self.indication, column, group=self.group if reference else None, **settings)
         self._compare_units(table, reference=reference)
         if part == "train" and reference:
             used = [self.indication, self.reference, self.instrument, self.entity, self.value, *as_names(self.time)]

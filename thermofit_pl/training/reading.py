@@ -96,7 +96,8 @@ class Reading:
         Raises:
             InputError: If their readings can't be used.
         """
-        self.accumulator.reindex(self.tables["train"].instruments())
+        train = self.tables["train"]
+        self.accumulator.reindex(train.instruments(), train.groups())
         with raised_together(), one_thread():
             for part, table in self.tables.items():
                 if part != "train" and self._first:
