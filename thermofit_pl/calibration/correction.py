@@ -158,13 +158,8 @@ class Correction(NamedTuple):
         if indication.size == 1:
             what = f"The indication {indication.item():.6g} lies"
         own = np.ndim(self.low) > 0  # each indication has its own instrument's range
-        span = "" if own else f", {self.low:.6g} to {self.high:.6g}: no reading supports the {self.noun} there"
+        span = "" if own else f", {self.low:.6g} to {self.high:.6g}: no reading supports the {self.curve.shape} there"
         return f"{what} outside the calibrated range{span}."
-
-    @property
-    def noun(self) -> str:
-        """What a sentence calls the curve: the line, or the curve."""
-        return "line" if isinstance(self.curve, Line) else "curve"
 
     def invert(self, reference: FloatArray, k: Any, k_single: Any) -> Expected:
         """Gives the indications to expect at references, with the sets that the curve and single readings allow.

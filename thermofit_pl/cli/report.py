@@ -34,7 +34,8 @@ HELD_OUT: dict[Part, str] = {"val": "validation", "test": "the test"}
 def line_name(module: CalibrationModule) -> str:
     """Says whose line a module's calibration holds, or lines, where it is of several instruments."""
     whose = "SGD's" if module.held.sgd else "the least-squares"
-    return f"{whose} line" if module.instruments is None else f"{whose} line of its instrument"
+    own = f"{whose} {module.curve.shape}"
+    return own if module.instruments is None else f"{own} of its instrument"
 
 
 def report(trainer: Trainer, *, command: str, figures: bool) -> None:
@@ -107,7 +108,7 @@ def print_result(trainer: Trainer, written: WriteCalibration, drawn: list[Path],
     if data.held_out("val"):
         rmse = trainer.callback_metrics.get("val/rmse")
         if rmse is not None:
-            print(f"On those for validation, SGD's line has rmse {rmse:.4g} {unit}.")
+            print(f"On those for validation, SGD's {module.curve.shape} has rmse {rmse:.4g} {unit}.")
     if is_rehearsal(trainer):
         print("A rehearsal: nothing was written.")
         return

@@ -39,6 +39,7 @@ class Curve:
     Attributes:
         names: Of the coefficients w_j, one a feature.
         noun: What a sentence calls the curve.
+        shape: What it calls it in short: the line, or the curve.
         held: Coefficients that are not fitted, and their values: 0 is b, j is w_j.
         sensor: What a sentence calls that of which it is the equation.
         linked: Whether the estimate is another function of the level than itself, so that a pass over the readings is
@@ -58,6 +59,7 @@ class Curve:
 
     names: tuple[str, ...] = ("w",)
     noun = "the curve"
+    shape = "curve"
     held: Mapping[int, float] = MappingProxyType({})
     linked = False
     inverted = False

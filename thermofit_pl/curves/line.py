@@ -11,6 +11,7 @@ class Line(Curve):
     """The straight line: reference = b + w · indication."""
 
     noun = "a line"
+    shape = "line"
 
     def features(self, indication: Any) -> list[Any]:
         """Returns the indication itself."""

@@ -87,7 +87,7 @@ def draw_readings(axes: Axes, c: Calibration, shown: Shown) -> None:
     line = c.correct(x, "ignore")
     _bands(axes, c, x, line.estimate)
     _dots(axes, shown.indication, shown.reference, "readings" + _drawn(c, shown))
-    axes.plot(x, line.estimate, color=BLUE, label=_LINES[c.finish].format(_noun(c)))
+    axes.plot(x, line.estimate, color=BLUE, label=_LINES[c.finish].format(c.curve.shape))
     _scale(axes, c, x, lambda w, b: w * x + b)
     _point_out(axes, c, lambda found: found.reference)
     label(axes, c.quantities, _indication(c), _column("reference", c) + f" ({c.unit})")
@@ -122,10 +122,6 @@ def draw_errors_in_order(axes: Axes, c: Calibration, shown: Shown) -> None:
 _LINES = {"least_squares": "least-squares {}", "sgd": "SGD's {}", "snap": "exact conversion"}
 
 
-def _noun(c: Calibration) -> str:
-    return "line" if isinstance(c.curve, Line) else "curve"
-
-
 def _bands(axes: Axes, c: Calibration, x: FloatArray, centre: FloatArray, at: FloatArray | None = None) -> None:
     """Fills ±k·u_single and ±k·u_line about a centre, where the calibration has them."""
     k = c.coverage_factor
@@ -133,7 +129,7 @@ def _bands(axes: Axes, c: Calibration, x: FloatArray, centre: FloatArray, at: Fl
         return
     at = x if at is None else at
     corrected = c.correct(x, "ignore")
-    kinds = (("u_single", "one reading", SKY, 0.35), ("u_line", f"the {_noun(c)}", BLUE, 0.45))
+    kinds = (("u_single", "one reading", SKY, 0.35), ("u_line", f"the {c.curve.shape}", BLUE, 0.45))
     for name, what, color, alpha in kinds:
         half = k * getattr(corrected, name)
         if np.isfinite(half).all() and half.any():

@@ -32,14 +32,14 @@ def remarks(c: Calibration) -> Iterator[str]:
     Args:
         c: The calibration.
     """
-    found, unit = c.diagnostics, c.unit
+    found, unit, noun = c.diagnostics, c.unit, c.curve.shape
     if found.error_codes is not None:
-        yield _error_codes(found.error_codes)
+        yield _error_codes(found.error_codes, noun)
     if found.stuck is not None:
         yield _stuck(found.stuck, unit)
     differ, alike = _is_pattern(found.set_points), _is_pattern(found.neighbours, RARER)
     if found.set_points is not None and differ:
-        yield _set_points(found.set_points, unit)
+        yield _set_points(found.set_points, unit, noun)
     if found.neighbours is not None and alike:
         yield _neighbours(found.neighbours, table=c.data_name is not None)
     if not (found.error_codes or found.stuck) and (slope := _slope(c)):
@@ -51,7 +51,7 @@ def remarks(c: Calibration) -> Iterator[str]:
     if found.scatter is not None and uneven:
         yield _scatter(found.scatter)
     if found.outlying is not None and not (differ or shaped or uneven):
-        yield _outlying(found.outlying, unit)
+        yield _outlying(found.outlying, unit, noun)
 
 
 def _is_pattern(found: SetPoints | Neighbours | Shape | Scatter | None, level: float = PATTERN) -> bool:
@@ -86,7 +86,7 @@ def is_order(rank: Rank, *, log: bool) -> bool:
     return abs(rank.correlation) > ORDERED_LOG if log else rank.p < ORDERED
 
 
-def _error_codes(found: ErrorCodes) -> str:
+def _error_codes(found: ErrorCodes, noun: str) -> str:
     values = _listed([number(value) for value in found.values])
     what = {"both": "indication or reference"}.get(found.role, found.role)
     role = {"both": "indications and references"}.get(found.role, f"{found.role}s")
@@ -99,7 +99,7 @@ def _error_codes(found: ErrorCodes) -> str:
     )
     leaves = f"{out} leaves them out" if found.file else out
     return (
-        f"{readings} far off the line of all others, with {values} as {what}, as error codes are"
+        f"{readings} far off the {noun} of all others, with {values} as {what}, as error codes are"
         f"{_rows(found.rows, found.count, found.file)}: {leaves}."
     )
 
@@ -113,11 +113,11 @@ def _stuck(found: Stuck, unit: str) -> str:
     )
 
 
-def _set_points(found: SetPoints, unit: str) -> str:
+def _set_points(found: SetPoints, unit: str, noun: str) -> str:
     side = "above" if found.error > 0 else "below"
     return (
-        f"The {count(found.count)} set points lie off the line by more than repeats explain (lack of fit, "
-        f"{p_text(found.p or 0.0)}); the largest error: near {number(found.reference)} {unit} the line is "
+        f"The {count(found.count)} set points lie off the {noun} by more than repeats explain (lack of fit, "
+        f"{p_text(found.p or 0.0)}); the largest error: near {number(found.reference)} {unit} the {noun} is "
         f"{two_digits(abs(found.error))} {unit} {side} the mean of {count(found.readings)} readings."
     )
 
@@ -144,8 +144,8 @@ def _monotone(found: Rank, *, table: bool) -> str:
 def _explains_little(c: Calibration, r_squared: float) -> str:
     alone = c.rmse / (1 - r_squared) ** 0.5
     return (
-        f"The line explains {max(100 * r_squared, 0.0):.2g} % of the references' variance: it leaves errors of "
-        f"{two_digits(c.rmse)} {c.unit} (root mean square), where the references' mean alone leaves "
+        f"The {c.curve.shape} explains {max(100 * r_squared, 0.0):.2g} % of the references' variance: it leaves errors "
+        f"of {two_digits(c.rmse)} {c.unit} (root mean square), where the references' mean alone leaves "
         f"{two_digits(alone)} {c.unit}."
     )
 
@@ -166,15 +166,15 @@ def _scatter(found: Scatter) -> str:
     )
 
 
-def _outlying(found: Outlying, unit: str) -> str:
+def _outlying(found: Outlying, unit: str, noun: str) -> str:
     where = f"{number(found.reference)} {unit} at indication {number(found.indication)}"
     times = f"{abs(found.t):.1f} times the scatter of the others"
     if found.count == 1:
         at = _rows(found.rows, 1, found.file)
-        return f"1 reading stands out beyond chance ({p_text(found.p)}): {where}{at}, off the line by {times}."
+        return f"1 reading stands out beyond chance ({p_text(found.p)}): {where}{at}, off the {noun} by {times}."
     return (
         f"{count(found.count)} readings stand out beyond chance ({p_text(found.p)})"
-        f"{_rows(found.rows, found.count, found.file)}; the farthest, {where}, is off the line by {times}."
+        f"{_rows(found.rows, found.count, found.file)}; the farthest, {where}, is off the {noun} by {times}."
     )
 
 

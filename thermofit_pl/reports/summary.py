@@ -103,14 +103,15 @@ def _fit(c: Calibration) -> Iterator[str]:
     if c.n < 3 and c.snap is None:
         yield "Two readings give a line, but nothing about how far to trust it: take at least a third."
     elif _is_exact(c):
-        yield f"The readings follow the line to the rounding of their numbers{r_squared}: no scatter to judge it by."
+        follow = f"The readings follow the {c.curve.shape} to the rounding of their numbers{r_squared}"
+        yield f"{follow}: no scatter to judge it by."
     elif c.s is None or c.coverage_factor is None:
         yield (
-            f"SGD's line, before it has converged, has no uncertainty (rmse = {rmse}{r_squared}): "
+            f"SGD's {c.curve.shape}, before it has converged, has no uncertainty (rmse = {rmse}{r_squared}): "
             "nothing says how far to trust it."
         )
     else:
-        text = f"The references scatter about the line by s = {s} ({_freedom(c.dof)}{r_squared})"
+        text = f"The references scatter about the {c.curve.shape} by s = {s} ({_freedom(c.dof)}{r_squared})"
         probability = f"{100 * c.coverage_probability:.4g} %"
         if c.source in (None, INDEPENDENT):
             yield f"{text}; k = {c.coverage_factor:.4g} times an uncertainty covers {probability}."
@@ -123,8 +124,9 @@ def _source(c: Calibration, probability: str) -> Iterator[str]:
     """Says where the uncertainty comes from that is not that of independent readings."""
     low, high = c.indication_range
     _, k, dof = _single(c, low / 2 + high / 2)
+    source = SOURCES.get(c.source or "", c.source)
     yield (
-        f"The uncertainty of the line comes from {SOURCES.get(c.source or '', c.source)}: k = {c.coverage_factor:.4g} "
+        f"The uncertainty of the {c.curve.shape} comes from {source}: k = {c.coverage_factor:.4g} "
         f"times u_line covers {probability} ({_freedom(c.u_dof or 0.0)}), and k = {k:.4g} times u_single "
         f"({_freedom(dof)})."
     )
@@ -195,7 +197,7 @@ def _largest(c: Calibration) -> Iterator[str]:
     sign = "above" if largest.error > 0 else "below"
     size = two_digits(abs(largest.error))
     yield (
-        f"The largest error: the line is {size} {c.unit} {sign} the reference, "
+        f"The largest error: the {c.curve.shape} is {size} {c.unit} {sign} the reference, "
         f"{number(largest.reference)} {c.unit} at indication {number(largest.indication, _step(c))}"
         f"{_place(largest.row, largest.file)}."
     )
@@ -246,7 +248,8 @@ def _sgd(c: Calibration) -> Iterator[str]:
     # less is rounding, and differs between machines
     distance = f"{two_digits(max(sgd.distance, 1e-12))} {c.unit}"
     steps = f"{count(sgd.steps)} {'step' if sgd.steps == 1 else 'steps'}"
-    of = "the exact line" if c.finish == "sgd" else "this line" if c.snap is None else "the free line"
+    kind = "exact" if c.finish == "sgd" else None if c.snap is None else "free"
+    of = f"this {c.curve.shape}" if kind is None else f"the {kind} {c.curve.shape}"
     if sgd.converged is not False:
         ended = ": it has converged" if sgd.converged else ""
         yield f"After {steps}, SGD is within {distance} of {of} over the whole range{ended}."
