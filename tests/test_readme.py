@@ -34,7 +34,7 @@ def test_commands_print_what_the_readme_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = SHOWN.findall(README)
-    assert len(blocks) >= 4
+    assert len(blocks) >= 3
     for block in blocks:
         parts = COMMAND.split(block)[1:]
         for command, expected in zip(parts[::2], parts[1::2], strict=True):

@@ -12,6 +12,7 @@ from thermofit_pl.formatting import quoted
 from thermofit_pl.functional.stated import Stated, of_mean, of_resolution, parse, positive
 from thermofit_pl.functional.uncertainty_names import said
 from thermofit_pl.tables.checks import LARGEST, TINY, Bounds
+from thermofit_pl.tables.finding import WRITTEN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +144,8 @@ class UncertaintyOptions:
                     f"The name of column {quoted(name)} speaks of expanded uncertainties ({what}), but they are "
                     f"divided by {self.coverage_factor:g}: --data.u.coverage_factor says by what else."
                 )
-        idle = [name for name in columns if name not in used and said(name) is not None]
+        left = [name for name in columns if name not in used and name.rpartition(".")[2] not in WRITTEN[0]]
+        idle = [name for name in left if said(name) is not None]  # what apply wrote is u of estimates, not of readings
         if idle:
             named = ", ".join(map(quoted, idle[:TOLD]))
             what = "Column" if len(idle) == 1 else "Columns"
