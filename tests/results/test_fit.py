@@ -153,3 +153,17 @@ def test_logs_of_a_fleet() -> None:
 def test_times_that_are_none(time: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         fit(X, Y, time=time)
+
+
+def test_no_p_value_of_a_scale_is_quoted_where_neighbours_are_alike() -> None:
+    # a log that nobody called one: the tests take readings as independent, and would be false
+    random = np.random.default_rng(5)
+    slow = np.convolve(random.normal(size=900), np.ones(300) / 300**0.5, "valid")[:600]
+    x = 20 + 6 * np.sin(np.arange(600) / 40)
+    said = str(fit(x, x + 0.5 + 0.1 * slow))
+    assert "Errors of neighbouring rows are alike" in said
+    (scale,) = (line for line in said.splitlines() if line.startswith("The indications are"))
+    assert scale.startswith("The indications are nearest to degrees Celsius")
+    assert "p =" not in scale
+    independent = str(fit(x, x + 0.5 + 0.1 * random.normal(size=600)))
+    assert "more than chance (p < 1e-300)" in independent

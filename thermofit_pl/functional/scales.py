@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -128,6 +128,10 @@ class Verdict:
         if nearest.p is None:
             return f"The indications are nearest to {unit}, {off}"
         return f"The indications are {unit}, {off}; that is more than chance ({p_text(nearest.p)})"
+
+    def untested(self) -> Verdict:
+        """Returns the verdict without its p-values, of readings that are not independent as the tests take them."""
+        return replace(self, agreeing=(), scales=tuple(replace(fit, p=None) for fit in self.scales))
 
     def _agreement(self) -> str:
         named = [fit for fit in self.scales if fit.name in self.agreeing]

@@ -37,7 +37,7 @@ def remarks(c: Calibration) -> Iterator[str]:
         yield _error_codes(found.error_codes, noun)
     if found.stuck is not None:
         yield _stuck(found.stuck, unit)
-    differ, alike = _is_pattern(found.set_points), _is_pattern(found.neighbours, RARER)
+    differ, alike = _is_pattern(found.set_points), are_alike(c)
     if found.set_points is not None and differ:
         yield _set_points(found.set_points, unit, noun)
     if found.neighbours is not None and alike:
@@ -52,6 +52,11 @@ def remarks(c: Calibration) -> Iterator[str]:
         yield _scatter(found.scatter)
     if found.outlying is not None and not (differ or shaped or uneven):
         yield _outlying(found.outlying, unit, noun)
+
+
+def are_alike(c: Calibration) -> bool:
+    """Whether the errors of neighbouring rows are alike, so that no test of independent readings holds."""
+    return _is_pattern(c.diagnostics.neighbours, RARER)
 
 
 def _is_pattern(found: SetPoints | Neighbours | Shape | Scatter | None, level: float = PATTERN) -> bool:

@@ -10,7 +10,7 @@ from thermofit_pl.formatting import count, number, printable, signed, two_digits
 from thermofit_pl.functional.scales import LONG, SCALES, compare, same_quantity
 from thermofit_pl.functional.uncertainty import AR1, BLOCKS, INDEPENDENT, REPEATS, SET_POINTS, SHORT, single_reading
 from thermofit_pl.reports.candidates import better
-from thermofit_pl.reports.remarks import remarks
+from thermofit_pl.reports.remarks import are_alike, remarks
 from thermofit_pl.reports.sensors import sensors
 from thermofit_pl.reports.stated import stated
 
@@ -55,8 +55,9 @@ def summary(calibration: Calibration | Calibrations) -> str:
 def _scale(c: Calibration) -> Iterator[str]:
     if c.units.is_temperature:
         if c.scale is not None:
-            yield c.scale.sentence(c.unit) + "."
+            yield (c.scale.untested() if are_alike(c) else c.scale).sentence(c.unit) + "."
     elif c.indication_unit in (None, c.unit) and c.snap is None and isinstance(c.curve, Line):
+        short = c.diagnostics.autocorrelation and c.n < LONG
         found = compare(
             c.w,
             c.b,
@@ -64,7 +65,7 @@ def _scale(c: Calibration) -> Iterator[str]:
             u_w=c.u_w,
             u_pivot=c.u_pivot,
             pivot=c.pivot,
-            dof=0.0 if c.lower_bound or (c.diagnostics.autocorrelation and c.n < LONG) else c.u_dof or 0.0,
+            dof=0.0 if c.lower_bound or short or are_alike(c) else c.u_dof or 0.0,
             estimated=c.source in (AR1, BLOCKS),
             below_rounding=c.below_rounding,
             unit=c.unit,

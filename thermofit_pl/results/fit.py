@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, overload
 
@@ -179,32 +179,16 @@ def fit(
     codes = None if instrument is None else _codes("instrument", instrument, len(x), labels)
     points = None if given["group"] is None else _codes("group", given["group"], len(x), Labels())
     times = None if given["time"] is None else _times(given["time"], len(x))
-    digest = hashlib.sha256(x.data)
-    digest.update(y.data)
-    source = Source(
-        columns["indication"],
-        columns["reference"],
-        data_sha256=digest.hexdigest(),
-        unit=unit,
-        indication_unit=indication_unit,
-    )
     names = None if codes is None else labels.names()
     units = Units(unit, indication_unit)
+    source = _source(x, y, columns, units)
     framed = (curve or Line()).in_units(units)
     options, stated = stated_of(asked, len(x), readings[0] if is_frame(readings[0] if readings else None) else None)
     options.refuse_curve(framed)
     refuse_together(options, relative=uncertainties == "relative", log=times is not None)
     uncertain = OfReadings() if times is not None else options.of_readings(x, y, stated)
-    following: Accumulator | None = Accumulator(
-        fleet=names is not None, log=times is not None, keep=options.on_both_axes, curve=framed
-    )
-    while following is not None:
-        accumulator = following
-        for block in _blocks(x, y, times, codes, uncertain, points):
-            accumulator.add("train", block)
-        accumulator.flush()
-        accumulator.reindex(names)
-        following = accumulator.following(names)
+    first = Accumulator(fleet=names is not None, log=times is not None, keep=options.on_both_axes, curve=framed)
+    accumulator = _last_pass(first, lambda: _blocks(x, y, times, codes, uncertain, points), names)
     if codes is None:
         refuse_no_curve(accumulator.moments["train"], "The readings")
     accumulator.profile(options)
@@ -215,6 +199,31 @@ def fit(
     if accumulator.instruments is None:
         return single(result, source)
     return tabulate(result, accumulator.instruments, source, instrument_column=columns["instrument"])
+
+
+def _source(x: NDArray[np.float64], y: NDArray[np.float64], columns: dict[str, str | None], units: Units) -> Source:
+    digest = hashlib.sha256(x.data)
+    digest.update(y.data)
+    return Source(
+        columns["indication"],
+        columns["reference"],
+        data_sha256=digest.hexdigest(),
+        unit=units.reference,
+        indication_unit=units.indication,
+    )
+
+
+def _last_pass(first: Accumulator, blocks: Callable[[], Iterator[Block]], names: list[str] | None) -> Accumulator:
+    """Takes the readings in, again and again where a curve is fitted by passes; returns what the last one left."""
+    following: Accumulator | None = first
+    while following is not None:
+        accumulator = following
+        for block in blocks():
+            accumulator.add("train", block)
+        accumulator.flush()
+        accumulator.reindex(names)
+        following = accumulator.following(names)
+    return accumulator
 
 
 def _given(
