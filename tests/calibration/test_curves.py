@@ -318,6 +318,7 @@ def test_polars_corrects_as_numpy_does() -> None:
         assert_frame_equal(frame, pl.DataFrame(c.correct(at, "ignore")._asdict()), rel_tol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["line", "reading", "coefficient"])
 @pytest.mark.parametrize(("curve", "kept"), CURVES, ids=IDS)
 def test_simulated_coverage(curve: Curve, kept: list[int], kind: str) -> None:

@@ -145,6 +145,7 @@ class Enough(Callback):
         trainer.should_stop = trainer.current_epoch >= 2999
 
 
+@pytest.mark.slow
 def test_points_thin_out_where_no_end_is_set(tmp_path: Path) -> None:
     run(tmp_path, epochs=-1, also=(Enough(),))
     curves = scalars(tmp_path)

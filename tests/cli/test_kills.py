@@ -67,6 +67,7 @@ def killed_within_a_write(suffix: str, number: int, *words: str) -> list[Path]:
     return list(Path().rglob(".*.part*"))
 
 
+@pytest.mark.slow
 def test_a_fit_killed_within_a_write_goes_on_and_leaves_nothing_unfinished(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--figures=false", "--trainer.max_epochs=100000000", "--model.learning_rate=1e-7"]
     (left,) = killed_within_a_write(".ckpt", 2, "fit", *words)
@@ -79,6 +80,7 @@ def test_a_fit_killed_within_a_write_goes_on_and_leaves_nothing_unfinished(capsy
     assert list(Path().rglob(".*.part*")) == []
 
 
+@pytest.mark.slow
 def test_the_first_write_of_a_checkpoint_leaves_none_to_go_on_from(capsys: pytest.CaptureFixture[str]) -> None:
     killed_within_a_write(".ckpt", 1, "fit", "--figures=false", "--trainer.max_epochs=2")
     ended = run(capsys, "fit", "--ckpt_path=last")

@@ -64,6 +64,7 @@ def test_lightnings_hooks_are_those_that_are_overridden() -> None:
         assert used in source
 
 
+@pytest.mark.slow
 def test_the_flags_of_the_interpreter() -> None:
     code = "from thermofit_pl.cli.private import interpreter_flags; print(interpreter_flags())"
     ended = subprocess.run([sys.executable, "-X", "utf8", "-W", "ignore", "-c", code], capture_output=True, text=True)

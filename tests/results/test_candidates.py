@@ -59,6 +59,7 @@ def test_of_few_readings_rounding_and_set_points_nothing_is_told() -> None:
     assert [one.name for one in found.curves] == ["Offset", "Proportional", "Line"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ordered", [False, True])
 def test_false_alarms_are_at_most_a_percent(ordered: bool) -> None:
     rng, alarms, trials = np.random.default_rng(1), 0, 2000

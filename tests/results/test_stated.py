@@ -287,6 +287,7 @@ def test_the_budget_adds_up() -> None:
     assert "common to all references: 0.15" in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stated", "both", "common", "scatter and common"])
 def test_coverage_is_ninety_five_per_cent(kind: str) -> None:
     n, replicates = 6, 4000

@@ -24,7 +24,7 @@ def ended(command: str, times: int, seed: int, folder: Path) -> Counter[str]:
     return Counter(done.stdout.split()[-times:])
 
 
-@pytest.mark.parametrize(("command", "times"), [("apply", 45), ("fit", 30), ("show", 60)])
+@pytest.mark.parametrize(("command", "times"), [("apply", 15), ("fit", 8), ("show", 20)])
 def test_damaged_files(command: str, times: int, tmp_path: Path) -> None:
     codes = ended(command, times, 4, tmp_path)
     assert codes["2"] > times / 3
@@ -32,10 +32,9 @@ def test_damaged_files(command: str, times: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["apply", "fit", "show"])
-@pytest.mark.parametrize("seed", range(3))
-def test_many_damaged_files(command: str, seed: int, tmp_path: Path) -> None:
-    assert ended(command, 80 if command == "fit" else 300, 100 + seed, tmp_path)["2"] > 25
+@pytest.mark.parametrize(("command", "times"), [("apply", 150), ("fit", 60), ("show", 150)])
+def test_many_damaged_files(command: str, times: int, tmp_path: Path) -> None:
+    assert ended(command, times, 100, tmp_path)["2"] > times / 4
 
 
 def test_a_panic_prints_nothing_and_what_else_is_written_stays(capfd: pytest.CaptureFixture[str]) -> None:
