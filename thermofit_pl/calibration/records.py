@@ -312,7 +312,8 @@ class Candidates:
     Attributes:
         curves: Each, the fewest coefficients first.
         better: The one that is proposed in the place of a line; None where the line will do.
-        p: The p-value of "a line is enough", by the F test against the cubic, where one is proposed.
+        p: Where a polynomial is proposed, the p-value of "a line is enough", by the F test against the cubic; for an
+            offset that of "w is 1", for a gain that of "b is 0".
     """
 
     curves: tuple[Candidate, ...]

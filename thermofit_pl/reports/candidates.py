@@ -1,4 +1,4 @@
-"""Other curves for the same readings: a sentence where a line is not enough, and a table of all."""
+"""Other curves for the same readings: a sentence where a line is not enough, or too much, and a table of all."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ WORDS = {
     "Polynomial(2)": ("A quadratic", "Polynomial --model.curve.degree 2"),
     "Polynomial(3)": ("A cubic", "Polynomial --model.curve.degree 3"),
 }
+SIMPLER = {"Offset": ("An offset", "w may be 1"), "Proportional": ("A gain", "b may be 0")}
 
 
 def better(c: Calibration) -> Iterator[str]:
@@ -31,6 +32,14 @@ def better(c: Calibration) -> Iterator[str]:
         return
     by_name = {one.name: one for one in found.curves}
     before, after = (two_digits(by_name[name].left_out) for name in ("Line", found.better))
+    if found.better in SIMPLER:
+        what, may_be = SIMPLER[found.better]
+        yield (
+            f"{what} alone fits as well as the line: {may_be} ({p_text(found.p)}), and the error on readings left out "
+            f"is {after} {c.unit}, the line's {before} {c.unit}: --model.curve {found.better} "
+            f"(in Python curve={found.better}())."
+        )
+        return
     what, option = WORDS[found.better]
     yield (
         f"{what} lowers the error on readings left out from {before} to {after} {c.unit} ({p_text(found.p)}): "

@@ -122,10 +122,11 @@ def single(result: Result, source: Source, *, lightning: str | None = None) -> C
         sgd = dataclasses.replace(sgd, advice=result.ended.advice(sgd.steps_needed))
     agrees = AGREES if result.evidence.log is None else AGREES_LOG
     scale = result.evidence.differences.verdict(agrees=agrees) if found.scale is not None else None
-    other = None
+    made, other = dataclasses.replace(found, scale=scale, sgd=sgd), None
     if type(result.curve) is Line and result.snap is None and result.evidence.log is None and found.stated is None:
-        other = candidates(*(result.evidence.sample.column(name) for name in ("indication", "reference")))
-    return dataclasses.replace(found, scale=scale, sgd=sgd, candidates=other)
+        sample = result.evidence.sample
+        other = candidates(sample.column("indication"), sample.column("reference"), made)
+    return dataclasses.replace(made, candidates=other)
 
 
 def _stated(result: Result) -> Records | None:
