@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from thermofit_pl import Calibration, Calibrations, InputError, ReadingsDataModule, fit
+from thermofit_pl.curves import Offset
 from thermofit_pl.results.analyse import Analysis
 
 X = np.array([71.9, 66.2, 60.1, 54.4, 48.7, 43.3, 38.2, 33.5])
@@ -167,3 +168,9 @@ def test_no_p_value_of_a_scale_is_quoted_where_neighbours_are_alike() -> None:
     assert "p =" not in scale
     independent = str(fit(x, x + 0.5 + 0.1 * random.normal(size=600)))
     assert "more than chance (p < 1e-300)" in independent
+
+
+def test_an_offset_alone_is_near_the_scale_that_it_is_parallel_to() -> None:
+    shown = np.array([23.1, 22.9, 23.2, 23.0, 23.4, 23.6])
+    said = str(fit(shown, shown - 2 + 0.05 * np.array([1, -1, 1, -1, 1, -1]), curve=Offset()))
+    assert "The indications are nearest to degrees Celsius, 2.0 °C too high." in said

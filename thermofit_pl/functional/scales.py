@@ -280,6 +280,7 @@ def compare(
         steep = tail_of_f(np.nan_to_num((slopes / u_slope) ** 2), np.maximum(nu, 1)) < AGREES
         parallel = tail_of_f(np.nan_to_num(((slopes - scale_w) / u_slope) ** 2), np.maximum(nu, 1)) >= AGREES
     parallel &= steep & np.isfinite(u_slope)
+    parallel |= (column(u_w) == 0) & (slopes == scale_w)  # the slope of an offset is held, not estimated
     least = largest.argmin(axis=1)
     smallest, at = largest.min(axis=1), (np.arange(len(largest)), least)
     exact = smallest <= _ROUNDING * terms
