@@ -1,5 +1,6 @@
 """Several instruments through a checkpoint: each row by its own instrument's line, as ``apply`` and NumPy have it."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -131,8 +132,9 @@ def test_as_many_rows_as_instruments_are_not_taken_for_one_each(fits: dict[str, 
 
 def test_the_names_are_in_the_checkpoint_in_order(fits: dict[str, Fitted]) -> None:
     loaded = torch.load(fits["one without a line"].folder / "c.ckpt", weights_only=True)
-    assert loaded["instruments"] == ["9", "10", "B", "Küche", "a b", "stuck"]  # numbers first, by value
-    assert loaded["instruments"] == Calibrations.load(fits["one without a line"].folder).instruments
+    names = json.loads(loaded["instruments"])  # one text, since torch loads a list name by name
+    assert names == ["9", "10", "B", "Küche", "a b", "stuck"]  # numbers first, by value
+    assert names == Calibrations.load(fits["one without a line"].folder).instruments
 
 
 def test_parameters_of_any_shape_are_looked_up_by_reading() -> None:
@@ -191,10 +193,36 @@ def test_checkpoints_without_names(fits: dict[str, Fitted], tmp_path: Path) -> N
         InputError, match="the names of its 2 instruments, but got none, as from an earlier version; fit again"
     ):
         CalibrationModule.load_from_checkpoint(tmp_path / "2.ckpt", weights_only=True)
-    for wrong in (["a"], ["a", "a"], "ab"):
+    for wrong in (["a"], ["a", "a"], "ab", '["a"]', '["a", "a"]', '{"a": 1, "b": 2}', "[" * 100_000, '["a", "b"', "2"):
         torch.save(loaded | {"instruments": wrong}, tmp_path / "wrong.ckpt")
         with pytest.raises(InputError, match="the names of its 2 instruments, but got others"):
             CalibrationModule.load_from_checkpoint(tmp_path / "wrong.ckpt", weights_only=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*no `val_dataloader`")
+@pytest.mark.parametrize("earlier", [False, True], ids=["one text", "an earlier version's list"])
+def test_a_fleet_goes_on_whatever_its_names_hold(earlier: bool, tmp_path: Path) -> None:
+    names = ['"', "\\", "a\nb", "x, y", "[1]", "{}", "Küche", "温度計", "🌡", "e\u0301", "\x00", "a\u2028b"]
+    one = readings(NAMES[:1])
+    table = tmp_path / "readings.parquet"
+    pl.concat([one.with_columns(who=pl.lit(name)) for name in names]).write_parquet(table)
+
+    def fit_on(epochs: int, path: Path | None = None) -> tuple[CalibrationModule, Trainer]:
+        module, trainer = CalibrationModule(steps_per_epoch=5), Trainer(max_epochs=epochs, **QUIET)
+        trainer.fit(module, ReadingsDataModule(str(table), "shown", "ref", instrument="who"), ckpt_path=path)
+        return module, trainer
+
+    module, trainer = fit_on(1)
+    trainer.save_checkpoint(tmp_path / "c.ckpt")
+    assert sorted(module.instruments or []) == sorted(names)
+    if earlier:
+        loaded = torch.load(tmp_path / "c.ckpt", weights_only=True)
+        torch.save(loaded | {"instruments": json.loads(loaded["instruments"])}, tmp_path / "c.ckpt")
+    there = CalibrationModule.load_from_checkpoint(tmp_path / "c.ckpt", weights_only=True)
+    assert there.instruments == module.instruments
+    on, whole = fit_on(2, tmp_path / "c.ckpt")[0], fit_on(2)[0]
+    assert (on.instruments, on.steps) == (module.instruments, 10)
+    torch.testing.assert_close(on.w, whole.w, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("what", ["validate", "test"])
@@ -277,7 +305,7 @@ def fit(capsys: pytest.CaptureFixture[str], *words: str) -> None:
 def test_a_long_table_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     readings(NAMES).write_csv("readings.csv")
     fit(capsys, "--data.path=readings.csv", *ASK)
-    assert checkpoint()["instruments"] == ["9", "10", "B", "Küche", "a b", "stuck"]
+    assert json.loads(checkpoint()["instruments"]) == ["9", "10", "B", "Küche", "a b", "stuck"]
     rows = [("B", "40.1"), ("nobody", "1"), ("9", "40.1"), ("stuck", "20"), ("10", ""), ("9", "3e1")]
     Path("new.csv").write_text("who,shown\n" + "".join(f"{name},{x}\n" for name, x in rows))
     ended = run(capsys, "predict", "--ckpt_path=last", "--data.path=new.csv", "--data.missing=drop")
@@ -299,7 +327,7 @@ def test_a_wide_table_on_the_command_line(capsys: pytest.CaptureFixture[str]) ->
     frame = wide(readings(("10", "9", "B")))
     frame.write_csv("readings.csv")
     fit(capsys, "--data.path=readings.csv", *WIDE)
-    assert checkpoint()["instruments"] == ["probe_10", "probe_9", "probe_B"]
+    assert json.loads(checkpoint()["instruments"]) == ["probe_10", "probe_9", "probe_B"]
     new = frame.select("probe_B", pl.lit(1.5).alias("probe_new"), "probe_10")
     new = new.with_row_index("n").with_columns(probe_B=pl.when(pl.col("n") > 0).then("probe_B"))
     new.write_csv("new.csv")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
@@ -42,16 +44,27 @@ def curve_in(checkpoint: Mapping[str, Any], here: Curve) -> Curve:
     return Line() if record is None else from_record(record, [type(here)])
 
 
+def names_text(names: Sequence[str] | None) -> str | None:
+    """Returns the names of instruments as a checkpoint holds them, in one JSON text; None for one without a name.
+
+    ``torch.load`` takes 0.3 s for a list of 100 000, and 7 ms for their text, which it takes a quarter to save as well.
+    """
+    return None if names is None else json.dumps(list(names), ensure_ascii=False)
+
+
 def names_in(checkpoint: dict[str, Any]) -> list[str] | None:
     """Returns the names of a checkpoint's instruments, in the order of w and b; None where there is one without a name.
 
     Args:
-        checkpoint: What was loaded.
+        checkpoint: What was loaded; an earlier version's has a list.
 
     Raises:
         InputError: If it has several instruments, but not the name of each.
     """
     names, instruments = checkpoint.get("instruments"), len(checkpoint["state_dict"]["w"])
+    if isinstance(names, str):
+        with suppress(ValueError, RecursionError):  # what isn't JSON is refused below
+            names = json.loads(names)
     if names is None and instruments == 1:
         return None
     if isinstance(names, list) and len(names) == len({str(name) for name in names}) == instruments:

@@ -25,6 +25,7 @@ from thermofit_pl.training.checkpoint import (
     as_curve,
     curve_in,
     names_in,
+    names_text,
     refuse_another_curve,
     refuse_another_fit,
     reshape_states,
@@ -287,7 +288,7 @@ class CalibrationModule(LightningModule):
         """Adds the names of the instruments, in the order of w and b, and the curve as a plain record."""
         self._settle()
         checkpoint["state_dict"] |= {f"held.{name}": value for name, value in self.held.state_dict().items()}
-        checkpoint["instruments"], checkpoint["curve"] = self.instruments, self.curve.record()
+        checkpoint["instruments"], checkpoint["curve"] = names_text(self.instruments), self.curve.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes over the curve of a checkpoint, and makes room for its instruments.
