@@ -103,7 +103,9 @@ def outlying(coefficients: FloatArray, covariance: FloatArray, dof: FloatArray) 
     both = (wide + narrow) ** 2 / (wide**2 / of_spread + narrow**2 / dof)
     few = (dof < FEW) | (wide < 6 * narrow / np.sqrt(of_spread))
     freedom = np.minimum(of_spread, np.where(few, dof, both))
-    p: FloatArray = tail_of_f(squared / 2, freedom, 2)
+    # the tail of F with 2 and ν degrees of freedom is (1 + 2 F/ν)^(−ν/2); the continued fraction of any F takes 9 s for
+    # 200 000 instruments
+    p: FloatArray = np.exp(-freedom / 2 * np.log1p(squared / freedom))
     return p
 
 
