@@ -119,6 +119,21 @@ def test_a_log_without_its_time_is_seen() -> None:
     assert "Errors of neighbouring rows" not in text(x, y, time=np.arange(400.0))
 
 
+def test_a_log_without_its_time_is_seen_alike_in_a_fleet_and_alone() -> None:
+    random = np.random.default_rng(5)
+    x = random.uniform(0, 40, (5, 200))
+    y = x + 0.1 * random.standard_normal((5, 200))
+    y[1::2] = x[1::2] + ar1(random, 2, 200, 0.9)
+    fleet = fit(x.ravel(), y.ravel(), np.repeat(list("abcde"), 200))
+    for at, name in enumerate("abcde"):
+        one, own = found(x[at], y[at]), fleet[name].diagnostics
+        assert own.neighbours is not None
+        assert own.neighbours.p is not None
+        assert (own.neighbours.p < 1e-10) == (at in (1, 3))
+        for pattern in ("shape", "scatter"):
+            assert getattr(own, pattern).p == pytest.approx(getattr(one, pattern).p, rel=1e-9)
+
+
 def test_a_table_in_the_order_of_the_indication_is_told_both_explanations() -> None:
     x = np.linspace(0, 100, 60)
     y = x + 2 * np.sin(x / 8) + 0.1 * np.random.default_rng(3).standard_normal(60)

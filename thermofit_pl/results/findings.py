@@ -125,11 +125,16 @@ class Readings(NamedTuple):
     aim: FloatArray
     groups: Groups
 
-    def only(self, at: IntArray) -> Readings:
-        """Returns some of them, by their indices in order."""
-        instruments = len(self.groups.counts)
-        code = self.groups.each(np.arange(instruments))[at]
-        return Readings(self.x[at], self.y[at], self.columns[at], self.aim[at], Groups(code, instruments))
+    def only(self, at: IntArray, of: BoolArray | None = None) -> Readings:
+        """Returns some of them.
+
+        Args:
+            at: Their indices, in order.
+            of: The only instruments that they are of, which are numbered anew, shape ``(I,)``; None keeps all.
+        """
+        number = np.arange(len(self.groups.counts)) if of is None else np.cumsum(of) - 1
+        groups = Groups(self.groups.each(number)[at], len(number) if of is None else int(of.sum()))
+        return Readings(self.x[at], self.y[at], self.columns[at], self.aim[at], groups)
 
 
 def examine(
@@ -175,17 +180,18 @@ def examine(
     # the scatter of readings that stand out counts: where it grows, they do
     wide = np.flatnonzero(~(gone | (out & groups.each(points.number > 0))))
 
-    def patterns(*, log: bool) -> tuple[misfit.Shape, Pattern]:
-        more, whole = all_.only(wide), logged and sample.rate == 1
-        first = _log(time[kept], rest.groups, whole=whole) if log else None
-        second = _log(time[wide], more.groups, whole=whole) if log else None
-        return _shape(rest, lacking, code[kept], first), _scatter(more, constant, code[wide], second)
+    def patterns(rest: Readings, more: Readings, at: list[IntArray], *, log: bool) -> tuple[misfit.Shape, Pattern]:
+        whole, both = logged and sample.rate == 1, zip(at, (rest, more), strict=True)
+        first, second = (_log(time[here], of.groups, whole=whole) if log else None for here, of in both)
+        return _shape(rest, lacking, code[at[0]], first), _scatter(more, constant, code[at[1]], second)
 
-    shape, scatter = patterns(log=logged)
+    shape, scatter = patterns(rest, all_.only(wide), [kept, wide], log=logged)
     if (as_log := alike.p < RARER).any():  # rows whose neighbours are alike count as a log in their order
-        other = patterns(log=True)
-        shape = misfit.Shape(*(np.where(as_log, *both) for both in zip(other[0], shape, strict=True)))
-        scatter = Pattern(*(np.where(as_log, *both) for both in zip(other[1], scatter, strict=True)))
+        # of a large fleet some are by chance: to look at all again would take half the time and the most memory
+        at = [each[groups.each(as_log)[each]] for each in (kept, wide)]
+        other = patterns(all_.only(at[0], as_log), all_.only(at[1], as_log), at, log=True)
+        for whole, part in zip((*shape, *scatter), (*other[0], *other[1]), strict=True):
+            whole[as_log] = part
     return Findings(
         log=logged,
         sampled=groups.counts,
