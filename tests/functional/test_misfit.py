@@ -124,7 +124,7 @@ def test_rates_on_independent_readings(n: int, replicates: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ramp", "day", "slow"])
-@pytest.mark.parametrize(("n", "rho", "white", "replicates"), [(50, 0.9, 0.0, 600), (3000, 0.98, 0.4, 200)])
+@pytest.mark.parametrize(("n", "rho", "white", "replicates"), [(60, 0.9, 0.0, 600), (3000, 0.98, 0.4, 200)])
 def test_rates_on_logs(kind: str, n: int, rho: float, white: float, replicates: int) -> None:
     random = np.random.default_rng(22)
     x = indications(random, replicates, n, kind)

@@ -16,7 +16,7 @@ from thermofit_pl.calibration.levels import RARER
 from thermofit_pl.curves.base import Curve
 from thermofit_pl.functional import misfit, outliers, set_points
 from thermofit_pl.functional.groups import Groups
-from thermofit_pl.functional.uncertainty import SHORT
+from thermofit_pl.functional.uncertainty import BLOCKED
 from thermofit_pl.functional.whitened import whiten
 from thermofit_pl.tables.sample import Sample
 
@@ -165,8 +165,9 @@ def examine(
     told = ~exact & (root > _rounding(rest.aim + fit.error, rest))
     lacking = _lacking(curve)
     logged = bool(sample.blocks) and sample.blocks[0].time is not None
-    # of a short log, nothing tells a shape from a slow error: without this, AR(1) with 0.9 has one in 60 % at n = 29
-    shown = told & ((not logged) | (rest.groups.counts >= SHORT))
+    # of a short log, nothing tells a shape from a slow error: without this, AR(1) with 0.9 has one in 60 % at n = 29,
+    # and without blocks of time in 7 % at n = 50
+    shown = told & ((not logged) | (rest.groups.counts >= BLOCKED))
     code = np.full(len(all_.x), -1)
     code[kept] = (
         set_points.recognise(rest.x, rest.y, rest.groups)
